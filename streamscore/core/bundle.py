@@ -1,0 +1,173 @@
+"""The model artefact as a value: what was trained, on what, how it scales, and how it proves itself.
+
+Only plain numbers and declarations are kept here; the network stays in its `.keras` file.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from streamscore.core.catalogue import Limits, decode
+from streamscore.core.event import Record
+from streamscore.core.event_type import EventType
+from streamscore.core.feature import FeatureSet
+
+# float32 sums of a few hundred terms differ by about 1e-6 between devices and batch shapes.
+RISK_TOLERANCE = 2e-5
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class NumericScale(_Value):
+    """How a numeric feature is scaled: two columns, and a third flag where it can be missing.
+
+    (x − center) / scale, smoothly clipped; and sign(x) · log(1 + |x| / log_unit), standardised.
+    A missing value takes the center.
+    """
+
+    feature: str
+    center: float
+    scale: float
+    log_unit: float
+    log_mean: float
+    log_scale: float
+    missing: bool
+
+
+class CategoryScale(_Value):
+    """A categorical feature: one column per code, the one that holds is 1."""
+
+    feature: str
+    categories: int
+
+
+class Scaler(_Value):
+    """The persisted scaler: fitted on the training part only, kept as numbers.
+
+    `baseline` is the typical event in scaled columns; reasons are told against it.
+    """
+
+    columns: tuple[NumericScale | CategoryScale, ...]
+    baseline: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Scaler":
+        if len(self.baseline) != len(self.owners):
+            raise ValueError(f"the baseline has {len(self.baseline)} columns, the scaler {len(self.owners)}")
+        return self
+
+    @property
+    def owners(self) -> np.ndarray:
+        """int64 (scaled columns,): the index of the feature that each scaled column comes from."""
+        return np.repeat(np.arange(len(self.columns)), [scaled_width(column) for column in self.columns])
+
+
+def scaled_width(column: NumericScale | CategoryScale) -> int:
+    """How many scaled columns a feature becomes."""
+    return column.categories if isinstance(column, CategoryScale) else 2 + column.missing
+
+
+class Calibration(_Value):
+    """Platt's two numbers: the calibrated logit is slope · logit + intercept."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+class Thresholds(_Value):
+    """Calibrated risks from which an event is reviewed and declined."""
+
+    review: float
+    decline: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Thresholds":
+        if not 0 <= self.review <= self.decline <= 1:
+            raise ValueError("thresholds must satisfy 0 <= review <= decline <= 1")
+        return self
+
+
+class Manifest(_Value):
+    """What a bundle says of itself. `files` gives the sha256 of every other file in it."""
+
+    format: Literal[1] = 1
+    version: str
+    event_type: str
+    features: tuple[str, ...]
+    calibration: Calibration
+    thresholds: Thresholds
+    trained_at: datetime
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    settings: dict[str, Any]
+    packages: dict[str, str]
+    files: dict[str, str] = {}
+
+
+class Contributions(NamedTuple):
+    """Why risks differ from the baseline's, in logits: float64 (rows, features), and what is unexplained."""
+
+    values: np.ndarray
+    residual: np.ndarray
+
+
+class Scorer(Protocol):
+    """A compiled model with its scaler and calibration fused in."""
+
+    @property
+    def device(self) -> str: ...
+
+    def risks(self, matrix: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, float32 (rows,), of a feature matrix, float32 (rows, features)."""
+
+    def contributions(self, matrix: np.ndarray) -> Contributions:
+        """The share of each feature in each row's logit, against the baseline."""
+
+
+class Golden(NamedTuple):
+    """Events whose features and risks were computed at training: equal again on load, or refused."""
+
+    events: list[bytes]
+    matrix: np.ndarray
+    risks: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model, ready to score one event type."""
+
+    manifest: Manifest
+    event_type: EventType
+    features: FeatureSet
+    scorer: Scorer
+
+
+def golden_matrix(event_type: EventType, features: FeatureSet, events: list[bytes]) -> np.ndarray:
+    """The feature matrix of golden events, computed by the road that live events take."""
+    records = [Record("golden", 0, i, -1, None, event, None) for i, event in enumerate(events)]
+    entries = decode(event_type, records, _END_OF_TIME, Limits(max_bytes=1 << 20))
+    events_only = [entry.event for entry in entries if entry.event is not None]
+    return features.matrix(event_type.columns(events_only), len(events_only))
+
+
+def disagreement(bundle: Bundle, golden: Golden) -> str | None:
+    """How a loaded bundle differs from what its golden rows promise; None when it keeps them."""
+    matrix = golden_matrix(bundle.event_type, bundle.features, golden.events)
+    if matrix.shape != golden.matrix.shape:
+        return f"{len(golden.events) - len(matrix)} golden events are no longer valid events"
+    equal = (matrix == golden.matrix) | (np.isnan(matrix) & np.isnan(golden.matrix))
+    if not equal.all():
+        changed = [name for name, column in zip(bundle.features.names, equal.T, strict=True) if not column.all()]
+        return f"features {changed} no longer give the numbers the model was trained on"
+    distance = float(np.max(np.abs(bundle.scorer.risks(matrix) - golden.risks), initial=0.0))
+    if not distance <= RISK_TOLERANCE:
+        return f"golden risks differ by {distance:.2g}, {RISK_TOLERANCE:g} allowed"
+    return None
+
+
+_END_OF_TIME = datetime.fromisoformat("9999-01-01T00:00:00+00:00")

@@ -1,0 +1,151 @@
+"""From a risk to what is published: a score, a decision, and an alert with reasons when it matters."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from streamscore.core.bundle import Bundle, Contributions, Thresholds
+from streamscore.core.catalogue import Entry
+from streamscore.core.event import Headers
+from streamscore.core.event_type import EventType
+
+Severity = Literal["medium", "high"]
+
+MAX_REASONS = 4  # what consumers of credit decisions customarily give
+# In logits. Below it a "reason" is numerical noise of the attribution.
+SMALLEST_CONTRIBUTION = 0.01
+
+APPROVE, REVIEW, DECLINE = range(3)
+
+
+class Reason(msgspec.Struct, frozen=True, gc=False):
+    """Why the risk is above the usual: the feature's name, words, and its share in logits."""
+
+    code: str
+    text: str
+    contribution: float
+
+
+class Score(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The published score of one event. `score_id` depends on the input's coordinates only."""
+
+    score_id: str
+    event_id: str | int
+    event_type: str
+    entities: dict[str, str | int]
+    risk: float
+    decision: str
+    model: str
+    topic: str
+    partition: int
+    offset: int
+    occurred_at: datetime
+    scored_at: datetime
+    reasons: tuple[Reason, ...] = ()
+
+
+class Alert(msgspec.Struct, frozen=True, gc=False):
+    """The published alert of an event above the review threshold."""
+
+    alert_id: str
+    event_id: str | int
+    event_type: str
+    entities: dict[str, str | int]
+    severity: Severity
+    risk: float
+    decision: str
+    model: str
+    topic: str
+    partition: int
+    offset: int
+    occurred_at: datetime
+    scored_at: datetime
+    reasons: tuple[Reason, ...]
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What goes out: the input's key, the encoded value, and headers to carry on."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+
+
+def bands(risks: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    """int64 (rows,): APPROVE, REVIEW or DECLINE; a risk equal to a threshold is in the upper band."""
+    return np.searchsorted(np.array([thresholds.review, thresholds.decline]), risks, side="right")
+
+
+def reasons(bundle: Bundle, matrix: np.ndarray, contributions: Contributions) -> list[tuple[Reason, ...]]:
+    """Up to four reasons per row, strongest first: features that raised the risk and may be named."""
+    allowed = np.array([bundle.event_type.may_be_reason(feature) for feature in bundle.features.features])
+    strength = np.where(allowed, contributions.values, -np.inf)
+    strongest = np.argsort(-strength, axis=1, kind="stable")[:, :MAX_REASONS]
+    return [
+        tuple(
+            Reason(bundle.features.names[j], _words(bundle, matrix, row, j), round(float(strength[row, j]), 4))
+            for j in columns
+            if strength[row, j] >= SMALLEST_CONTRIBUTION
+        )
+        for row, columns in enumerate(strongest.tolist())
+    ]
+
+
+def _words(bundle: Bundle, matrix: np.ndarray, row: int, column: int) -> str:
+    feature = bundle.features.features[column]
+    value = float(matrix[row, column])
+    return f"{feature.name.replace('_', ' ')} not known" if np.isnan(value) else feature.reason.format(value=value)
+
+
+def scores(
+    bundle: Bundle, entries: Sequence[Entry], risks: np.ndarray, why: dict[int, tuple[Reason, ...]], now: datetime
+) -> list[Score]:
+    """One score per entry, in order; `why` gives the reasons of the rows that have some."""
+    event_type, version = bundle.event_type, bundle.manifest.version
+    decisions = [event_type.decisions[band] for band in bands(risks, bundle.manifest.thresholds).tolist()]
+    # Nine decimals are beyond float32's own precision and a third of the bytes of its repr.
+    rounded = np.round(risks.astype(np.float64), 9).tolist()
+    entities = _entities(event_type)
+    name = event_type.name
+    return [
+        Score(
+            f"{record.topic}-{record.partition}-{record.offset}",
+            event.event_id,
+            name,
+            entities(event),
+            risk,
+            decision,
+            version,
+            record.topic,
+            record.partition,
+            record.offset,
+            event.occurred_at,
+            now,
+            why.get(row, ()),
+        )
+        for row, ((record, event, *_), risk, decision) in enumerate(zip(entries, rounded, decisions, strict=True))
+        if event is not None
+    ]
+
+
+def _entities(event_type: EventType) -> Any:
+    """The function that gives an event's entity ids by name."""
+    names = event_type.entities
+    if len(names) == 1:
+        only = attrgetter(names[0])
+        return lambda event: {names[0]: only(event)}
+    values = attrgetter(*names)
+    return lambda event: dict(zip(names, values(event), strict=True))
+
+
+def alert(score: Score, severity: Severity) -> Alert:
+    """The alert of a score; its id, like the score's, comes from the input's coordinates."""
+    rest = {name: getattr(score, name) for name in _SHARED}
+    return Alert(alert_id=score.score_id, severity=severity, **rest)
+
+
+_SHARED = tuple(name for name in Alert.__struct_fields__ if name in Score.__struct_fields__)

@@ -1,0 +1,146 @@
+"""What travels: a record is bytes with Kafka coordinates, an event is what those bytes said.
+
+An event is declared once, as a msgspec Struct whose field annotations carry everything that
+decoding, features and privacy need to know. Nothing here knows Kafka, files or clocks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+
+Headers = list[tuple[str, bytes | None]]
+FieldKind = Literal["time", "number", "category", "text"]
+Columns = Mapping[str, Any]
+
+# Codes of a category start at 1; 0 says "none of the declared values".
+UNKNOWN = 0
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One Kafka message as it was read: untouched bytes and where they stood.
+
+    `timestamp` is the record's Kafka timestamp in milliseconds, or -1 where there is none.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+
+
+class Event(Protocol):
+    """What every event carries, whatever its type."""
+
+    @property
+    def event_id(self) -> str | int: ...
+    @property
+    def occurred_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Field:
+    """One declared field of an event.
+
+    `codes` numbers the declared values of a category from 1. A closed field refuses every other
+    value; an open one takes it, with the code UNKNOWN. `quoted` says whether JSON writes the
+    field's values between quotation marks.
+    """
+
+    name: str
+    wire_name: str
+    kind: FieldKind
+    optional: bool
+    codes: Mapping[Any, int]
+    closed: bool
+    protected: bool
+    quoted: bool
+
+
+def known(*values: str | int) -> dict[str, Any]:
+    """Declare an open category: `Meta(extra=known("EUR", "USD"))`; other values are UNKNOWN."""
+    return {"known": values}
+
+
+def protected() -> dict[str, Any]:
+    """Declare a field whose features are never given as a reason: `Meta(extra=protected())`."""
+    return {"protected": True}
+
+
+def declared_fields(struct: type[msgspec.Struct]) -> tuple[Field, ...]:
+    """The fields of an event struct, in declaration order."""
+    info = msgspec.inspect.type_info(struct)
+    if not isinstance(info, msgspec.inspect.StructType):
+        raise TypeError(f"{struct!r} is not a msgspec Struct")
+    return tuple(_declared(field) for field in info.fields)
+
+
+def _declared(field: msgspec.inspect.Field) -> Field:
+    kind, extra = _unwrapped(field.type)
+    closed = isinstance(kind, msgspec.inspect.LiteralType)
+    values = kind.values if isinstance(kind, msgspec.inspect.LiteralType) else extra.get("known", ())
+    text = isinstance(values[0], str) if values else isinstance(kind, _QUOTED)
+    return Field(
+        name=field.name,
+        wire_name=field.encode_name,
+        kind="category" if values else _PLAIN_KINDS[type(kind)],
+        optional=not field.required,
+        codes={value: code for code, value in enumerate(values, UNKNOWN + 1)},
+        closed=closed,
+        protected=bool(extra.get("protected", False)),
+        quoted=text,
+    )
+
+
+def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, dict[str, Any]]:
+    """A field's own type and what its Meta declares, without `| None` and without the Meta."""
+    extra: dict[str, Any] = {}
+    while isinstance(kind, msgspec.inspect.Metadata | msgspec.inspect.UnionType):
+        if isinstance(kind, msgspec.inspect.Metadata):
+            extra |= kind.extra or {}
+            kind = kind.type
+        else:
+            (kind,) = (t for t in kind.types if not isinstance(t, msgspec.inspect.NoneType))
+    return kind, extra
+
+
+_QUOTED = (msgspec.inspect.StrType, msgspec.inspect.DateTimeType)
+_PLAIN_KINDS: dict[type, FieldKind] = {
+    msgspec.inspect.DateTimeType: "time",
+    msgspec.inspect.FloatType: "number",
+    msgspec.inspect.IntType: "number",
+    msgspec.inspect.BoolType: "number",
+    msgspec.inspect.StrType: "text",
+}
+
+
+def column(field: Field, values: Sequence[Any]) -> Any:
+    """One field's values as a column; None is missing.
+
+    time → int64 microseconds since 1970 UTC; number → float64, missing NaN; category → int64
+    codes, UNKNOWN for None and for values that were not declared; text → the values as given.
+    """
+    if field.kind == "time":
+        return microseconds(values)
+    if field.kind == "category":
+        code_of = field.codes.get
+        return np.fromiter((code_of(value, UNKNOWN) for value in values), np.int64, len(values))
+    if field.kind == "number":
+        return np.asarray(values, np.float64)
+    return values
+
+
+def microseconds(times: Sequence[datetime]) -> np.ndarray:
+    """Exact int64 microseconds since 1970 UTC of datetimes with a zone.
+
+    `timestamp()` is a float64 of seconds: until the year 2242 its error is at most half of
+    2**-20 s, so rounding gives back the exact microsecond.
+    """
+    seconds = np.fromiter((time.timestamp() for time in times), np.float64, len(times))
+    return np.rint(seconds * 1e6).astype(np.int64)

@@ -1,0 +1,80 @@
+"""An event type: one declared struct, who it is about, its features and how it is judged.
+
+This is the value a user's own module makes; `transaction.py` and `application.py` are two of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, Literal
+
+import msgspec
+
+from streamscore.core.event import Columns, Field, column, declared_fields
+from streamscore.core.feature import Feature, FeatureSet
+
+
+@dataclass(frozen=True, eq=False)
+class EventType:
+    """Everything StreamScore knows about one kind of event.
+
+    `entities` are the id fields the event is about, echoed on each score. `decisions` names the
+    three bands from low risk to high. `label` is the column of the answer in files of labelled
+    events. An event without a label counts, `maturity` after it occurred, as `unlabelled` says:
+    as a negative (nobody complained) or not at all. `review_rate` and `decline_rate` are the
+    shares of events that the two upper bands together, and the highest alone, may take: the
+    budget from which the trainer sets the thresholds.
+    """
+
+    name: str
+    struct: type[msgspec.Struct]
+    entities: tuple[str, ...]
+    features: FeatureSet
+    label: str
+    decisions: tuple[str, str, str] = ("approve", "review", "decline")
+    unlabelled: Literal["negative", "drop"] = "negative"
+    maturity: timedelta = timedelta(days=7)
+    review_rate: float = 0.01
+    decline_rate: float = 0.003
+
+    def __post_init__(self) -> None:
+        missing = {"event_id", "occurred_at", *self.entities} - {field.name for field in self.fields}
+        if missing:
+            raise ValueError(f"event type {self.name!r}: {self.struct.__name__} lacks {sorted(missing)}")
+        for field in msgspec.structs.fields(self.struct):
+            # The decoder finds repeated keys by counting what is present: a default must show as absent.
+            if not field.required and field.default is not None:
+                raise ValueError(f"event type {self.name!r}: the default of {field.name!r} must be None")
+        for feature in self.features.features:
+            unknown = set(feature.fields) - {field.name for field in self.fields}
+            if unknown:
+                raise ValueError(f"feature {feature.name!r} of {self.name!r} uses unknown fields {sorted(unknown)}")
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        return declared_fields(self.struct)
+
+    @cached_property
+    def _featured(self) -> tuple[Field, ...]:
+        """The fields that features read; the others never become columns."""
+        used = {name for feature in self.features.features for name in feature.fields}
+        return tuple(field for field in self.fields if field.name in used)
+
+    def columns(self, events: Sequence[Any]) -> Columns:
+        """The columns that this type's features need, of decoded events."""
+        values = zip(*map(self._values, events), strict=True) if events else [()] * len(self._featured)
+        return {field.name: column(field, row) for field, row in zip(self._featured, values, strict=True)}
+
+    @cached_property
+    def _values(self) -> Any:
+        names = [field.name for field in self._featured]
+        if len(names) == 1:
+            return lambda event: (getattr(event, names[0]),)
+        return attrgetter(*names)
+
+    def may_be_reason(self, feature: Feature) -> bool:
+        """Whether a feature may be named as a reason: no protected field feeds it."""
+        protected = {field.name for field in self.fields if field.protected}
+        return protected.isdisjoint(feature.fields)

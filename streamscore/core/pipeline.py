@@ -1,0 +1,136 @@
+"""The road of a batch: entries in, scores, alerts and dead letters out.
+
+    decode (catalogue) → release in event time (order) → process → publish and commit (shell)
+
+Nothing about one event raises here: a bad event already is a dead letter, and the good ones
+beside it are scored as if it were not there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from streamscore.core.bundle import Bundle
+from streamscore.core.catalogue import DeadLetter, Entry
+from streamscore.core.decision import APPROVE, DECLINE, Message, Reason, Severity, alert, bands, reasons, scores
+from streamscore.core.event import UNKNOWN, Columns, Headers, Record
+from streamscore.core.event_type import EventType
+from streamscore.core.order import Partition
+
+# What an event looks like against the past of its entities: columns in, more columns out.
+History = Callable[[EventType, Columns], Columns]
+Lap = Callable[[str], None]
+
+TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything one batch produced, and the numbers that metrics are made of.
+
+    `offsets` is the next offset to read of each partition in the batch; it may be committed once
+    every message here is acknowledged. `timestamps` are the Kafka timestamps of the records.
+    """
+
+    scores: list[Message]
+    alerts: list[Message]
+    dead_letters: list[Message]
+    offsets: dict[Partition, int]
+    risks: np.ndarray
+    bands: np.ndarray
+    refused: list[DeadLetter]
+    timestamps: np.ndarray
+    unknown_values: dict[str, int]
+    ignored_fields: int
+
+
+def no_history(_: EventType, columns: Columns) -> Columns:
+    """The history of an event type that declares none."""
+    return columns
+
+
+def process(entries: Sequence[Entry], bundle: Bundle, history: History, now: datetime, lap: Lap) -> Outcome:
+    """Score a batch of one event type. `lap` is told when each stage is done."""
+    valid = [entry for entry in entries if entry.event is not None]
+    events = [entry.event for entry in valid]
+    columns = history(bundle.event_type, bundle.event_type.columns(events))
+    matrix = bundle.features.matrix(columns, len(events))
+    lap("features")
+    risks = bundle.scorer.risks(matrix)
+    lap("model")
+    band = bands(risks, bundle.manifest.thresholds)
+    why = _reasons(bundle, matrix, band)
+    lap("reasons")
+    scored = scores(bundle, valid, risks, why, now)
+    outcome = Outcome(
+        scores=[
+            Message(record.key, _encode(score), record.headers and _trace(record.headers))
+            for (record, *_), score in zip(valid, scored, strict=True)
+        ],
+        alerts=[
+            Message(valid[i].record.key, _encode(alert(scored[i], _severity(band[i]))), _trace(valid[i].record.headers))
+            for i in np.flatnonzero(band > APPROVE).tolist()
+        ],
+        dead_letters=[dead_letter_message(entry.record, entry.dead_letter) for entry in entries if entry.dead_letter],
+        offsets=next_offsets(entries),
+        risks=risks,
+        bands=band,
+        refused=[entry.dead_letter for entry in entries if entry.dead_letter],
+        timestamps=np.fromiter((entry.record.timestamp for entry in entries), np.int64, len(entries)),
+        unknown_values=_unknown_values(bundle.event_type, columns, events),
+        ignored_fields=sum(entry.ignored for entry in valid),
+    )
+    lap("encode")
+    return outcome
+
+
+def _reasons(bundle: Bundle, matrix: np.ndarray, band: np.ndarray) -> dict[int, tuple[Reason, ...]]:
+    """Reasons of the rows above the review threshold only: they cost more than the score."""
+    rows = np.flatnonzero(band > APPROVE)
+    if not len(rows):
+        return {}
+    found = reasons(bundle, matrix[rows], bundle.scorer.contributions(matrix[rows]))
+    return dict(zip(rows.tolist(), found, strict=True))
+
+
+def _severity(band: int) -> Severity:
+    return "high" if band == DECLINE else "medium"
+
+
+def _trace(headers: Headers | None) -> Headers | None:
+    """The headers that tie an output to its input's trace."""
+    return [header for header in headers if header[0] in TRACE_HEADERS] or None if headers else None
+
+
+def dead_letter_message(record: Record, dead_letter: DeadLetter) -> Message:
+    """The record byte for byte, with headers that say where it stood and why it is here."""
+    said = {
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "timestamp": str(record.timestamp),
+        "reason": dead_letter.reason,
+        "field": dead_letter.field,
+        "error": dead_letter.error,
+    }
+    ours: Headers = [(f"streamscore.dead_letter.{name}", text.encode()) for name, text in said.items()]
+    return Message(record.key, record.value, [*(record.headers or []), *ours])
+
+
+def next_offsets(entries: Sequence[Entry]) -> dict[Partition, int]:
+    """The offset after the last entry of each partition; entries keep the order of their partition."""
+    return {(entry.record.topic, entry.record.partition): entry.record.offset + 1 for entry in entries}
+
+
+def _unknown_values(event_type: EventType, columns: Columns, events: Sequence[object]) -> dict[str, int]:
+    """How often each open category had a value that was not declared; a missing one does not count."""
+    counts = {}
+    for field in event_type.fields:
+        if field.kind == "category" and not field.closed and field.name in columns:
+            rows = np.flatnonzero(columns[field.name] == UNKNOWN).tolist()
+            counts[field.name] = sum(getattr(events[row], field.name) is not None for row in rows)
+    return {name: count for name, count in counts.items() if count}
