@@ -1,0 +1,40 @@
+"""What can go wrong with the process, and what it does about it. A bad event is never one of these.
+
+StreamScoreError
+├─ SettingsError    a setting is missing, unknown or unsafe: refuse to start           exit 3
+├─ BundleError      a model cannot be trusted: keep the champion; without one, refuse  exit 4
+├─ BrokerError      Kafka refuses for good, e.g. no such topic, no permission          exit 5
+├─ OffsetsExpired   events were deleted before they were read: an operator chooses     exit 6
+├─ DrainTimeout     stopping took too long; what was not committed is read again       exit 7
+└─ DataError        a file or archive is not what it should be                         exit 8
+"""
+
+
+class StreamScoreError(Exception):
+    """The root; `exit_code` is what the process ends with."""
+
+    exit_code = 1
+
+
+class SettingsError(StreamScoreError):
+    exit_code = 3
+
+
+class BundleError(StreamScoreError):
+    exit_code = 4
+
+
+class BrokerError(StreamScoreError):
+    exit_code = 5
+
+
+class OffsetsExpired(StreamScoreError):
+    exit_code = 6
+
+
+class DrainTimeout(StreamScoreError):
+    exit_code = 7
+
+
+class DataError(StreamScoreError):
+    exit_code = 8

@@ -1,0 +1,208 @@
+"""The model store: immutable bundle directories and the aliases that point to them.
+
+    <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md
+    <store>/<event type>/aliases/champion|challenger|previous        a file holding a version
+
+A bundle is trusted only after every file has the digest its manifest gives and its golden rows
+come out as promised. Any fsspec URL will do: a folder, S3, GCS.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import fsspec
+import numpy as np
+from pydantic import ValidationError
+
+from streamscore.core.bundle import Bundle, Golden, Manifest, Scaler, Scorer, disagreement
+from streamscore.core.event_type import EventType
+from streamscore.errors import BundleError
+
+Alias = Literal["champion", "challenger", "previous"]
+MANIFEST, NETWORK, SCALER, GOLDEN, CARD = "manifest.json", "model.keras", "scaler.json", "golden.npz", "card.md"
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class BundleFiles(NamedTuple):
+    """A bundle as it lies in the store, its digests verified, its network not yet loaded."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+
+    @property
+    def scaler(self) -> Scaler:
+        try:
+            return Scaler.model_validate_json(self.files[SCALER])
+        except ValidationError as error:
+            raise BundleError(f"{self.manifest.version}: {SCALER} is not a scaler: {_first_line(error)}") from None
+
+    @property
+    def golden(self) -> Golden:
+        try:
+            with np.load(io.BytesIO(self.files[GOLDEN]), allow_pickle=False) as arrays:
+                events = [bytes(event) for event in arrays["events"].tolist()]
+                return Golden(events, arrays["matrix"], arrays["risks"])
+        except (ValueError, KeyError, OSError) as error:
+            raise BundleError(f"{self.manifest.version}: {GOLDEN} cannot be read: {error}") from None
+
+
+class ModelStore:
+    """The bundles and aliases of one event type under a store's URL."""
+
+    def __init__(self, url: str, event_type: str) -> None:
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._root = f"{root.rstrip('/')}/{event_type}"
+
+    def versions(self) -> list[str]:
+        """Every complete bundle, oldest first; one without a manifest was never finished."""
+        found = self._fs.glob(f"{self._root}/*/{MANIFEST}")
+        return sorted((Path(path).parent.name for path in found), key=self._trained_at)
+
+    def manifest(self, version: str) -> Manifest:
+        """What a bundle says of itself; its other files are not looked at."""
+        try:
+            return Manifest.model_validate_json(self._read(version, MANIFEST))
+        except ValidationError as error:
+            raise BundleError(f"{version}: {MANIFEST} is not a manifest: {_first_line(error)}") from None
+
+    def read(self, version: str) -> BundleFiles:
+        """A bundle whose every file has the digest of its manifest, or BundleError saying which has not."""
+        manifest = self.manifest(version)
+        if manifest.version != version:
+            raise BundleError(f"{version}: the manifest is that of {manifest.version}")
+        missing = {NETWORK, SCALER, GOLDEN} - manifest.files.keys()
+        if missing:
+            raise BundleError(f"{version}: the manifest lists no {', '.join(sorted(missing))}")
+        files = {name: self._read(version, name) for name in manifest.files}
+        for name, content in files.items():
+            if digest(content) != manifest.files[name]:
+                raise BundleError(f"{version}: {name} does not have the digest its manifest gives")
+        return BundleFiles(manifest, files)
+
+    def write(self, manifest: Manifest, files: dict[str, bytes]) -> Manifest:
+        """Add a bundle. The manifest, with the digests, is written last: without it nothing is there."""
+        if self._fs.exists(f"{self._root}/{manifest.version}/{MANIFEST}"):
+            raise BundleError(f"{manifest.version} is already in the store, and bundles are immutable")
+        manifest = manifest.model_copy(update={"files": {name: digest(content) for name, content in files.items()}})
+        self._fs.makedirs(f"{self._root}/{manifest.version}", exist_ok=True)
+        for name, content in files.items():
+            self._replace(f"{self._root}/{manifest.version}/{name}", content)
+        text = json.dumps(manifest.model_dump(mode="json"), indent=2)
+        self._replace(f"{self._root}/{manifest.version}/{MANIFEST}", text.encode())
+        return manifest
+
+    def alias(self, name: Alias) -> str | None:
+        """The version an alias points to, or None."""
+        try:
+            version = str(self._fs.cat_file(f"{self._root}/aliases/{name}").decode("ascii", "replace")).strip()
+        except FileNotFoundError:
+            return None
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"alias {name} does not hold a version")
+        return version
+
+    def point(self, name: Alias, version: str) -> None:
+        """Point an alias to a complete bundle, atomically."""
+        self.manifest(version)
+        self._fs.makedirs(f"{self._root}/aliases", exist_ok=True)
+        self._replace(f"{self._root}/aliases/{name}", version.encode())
+
+    def promote(self, version: str) -> None:
+        """Make a verified bundle the champion; the champion before it becomes `previous`."""
+        self.read(version)
+        champion = self.alias("champion")
+        if champion == version:
+            return
+        if champion:
+            self.point("previous", champion)
+        self.point("champion", version)
+
+    def rollback(self) -> str:
+        """Make `previous` the champion again and return it; the two aliases change places."""
+        previous = self.alias("previous")
+        if previous is None:
+            raise BundleError("there is no previous champion to roll back to")
+        self.promote(previous)
+        return previous
+
+    def _trained_at(self, version: str) -> tuple[str, str]:
+        return self.manifest(version).trained_at.isoformat(), version
+
+    def _read(self, version: str, name: str) -> bytes:
+        if not VERSION.fullmatch(version) or Path(name).name != name:
+            raise BundleError(f"{version!r}/{name!r} is not the name of a bundle's file")
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{version}/{name}"))
+        except FileNotFoundError:
+            raise BundleError(f"{version}: {name} is missing") from None
+
+    def _replace(self, path: str, content: bytes) -> None:
+        """Write a whole file or nothing: object stores do so by themselves, a folder by a rename."""
+        if "file" not in self._fs.protocol:
+            self._fs.pipe_file(path, content)
+            return
+        temporary = f"{path}.{os.getpid()}.part"
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+def load(store: ModelStore, version: str, event_type: EventType, device: str) -> Bundle:
+    """A verified, warmed bundle. BundleError says what cannot be trusted. Imports the Keras backend."""
+    files = store.read(version)
+    manifest = files.manifest
+    if manifest.event_type != event_type.name:
+        raise BundleError(f"{version} scores {manifest.event_type} events, not {event_type.name}")
+    try:
+        features = event_type.features.select(manifest.features)
+    except KeyError as error:
+        raise BundleError(f"{version} needs the feature {error}, which {event_type.name} does not have") from None
+    bundle = Bundle(manifest, event_type, features, _scorer(files, device))
+    problem = disagreement(bundle, files.golden)
+    if problem:
+        raise BundleError(f"{version}: {problem}")
+    return bundle
+
+
+def _scorer(files: BundleFiles, device: str) -> Scorer:
+    from streamscore.scorer import KerasScorer, load_network  # noqa: PLC0415  the backend takes seconds to import
+
+    manifest, scaler = files.manifest, files.scaler
+    if tuple(column.feature for column in scaler.columns) != manifest.features:
+        raise BundleError(f"{manifest.version}: scaler and manifest name different features")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, NETWORK)
+        path.write_bytes(files.files[NETWORK])
+        try:
+            network = load_network(str(path))
+        except Exception as error:  # Keras raises whatever the file made it stumble over
+            raise BundleError(f"{manifest.version}: {NETWORK} cannot be loaded: {_first_line(error)}") from error
+    if network.input_shape != (None, len(scaler.baseline)) or network.output_shape != (None, 1):
+        raise BundleError(f"{manifest.version}: {NETWORK} maps {network.input_shape} to {network.output_shape}")
+    scorer = KerasScorer(network, scaler, manifest.calibration, device)
+    scorer.warm()
+    return scorer
+
+
+def digest(content: bytes) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def golden_bytes(golden: Golden) -> bytes:
+    """Golden rows as the bytes of `golden.npz`."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
+    return buffer.getvalue()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
