@@ -1,0 +1,116 @@
+"""How the Kafka clients are configured, and what one may ask a broker before work begins."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from streamscore.core.order import Partition
+from streamscore.errors import BrokerError
+from streamscore.settings import Kafka
+
+log = logging.getLogger("streamscore.kafka")
+
+# Codes that no waiting will mend.
+FATAL_CODES = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+        KafkaError.INVALID_CONFIG,
+    }
+)
+
+OnError = Callable[[KafkaError], None]
+
+
+def consumer(kafka: Kafka, on_error: OnError) -> Consumer:
+    """A consumer that commits nothing by itself and says where each partition ends."""
+    options: dict[str, Any] = {
+        **_common(kafka, on_error),
+        "group.id": kafka.group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # Expired offsets are an error here; `earliest` would skip to what is left with a log line only.
+        "auto.offset.reset": "error",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        "check.crcs": True,
+        # Per consumer: the default of 64 MiB and 100,000 messages a partition is most of a worker's memory.
+        "queued.max.messages.kbytes": 32_768,
+        "queued.min.messages": 20_000,
+        **kafka.options,
+        **kafka.consumer,
+    }
+    if options.get("group.protocol") == "consumer":
+        # With the KIP-848 protocol the broker assigns, incrementally; a client that says how is refused.
+        del options["partition.assignment.strategy"]
+    return Consumer(options)
+
+
+def producer(kafka: Kafka, on_error: OnError, on_delivery: Callable[..., None]) -> Producer:
+    """An idempotent producer that never gives a message up; `on_delivery` hears of failures only."""
+    return Producer(
+        {
+            **_common(kafka, on_error),
+            "enable.idempotence": True,
+            "acks": "all",
+            "message.timeout.ms": 0,
+            "delivery.report.only.error": True,
+            "on_delivery": on_delivery,
+            "compression.type": "lz4",
+            # Outputs are flushed a batch at a time, which overrides lingering.
+            "linger.ms": 5,
+            "queue.buffering.max.kbytes": 65_536,
+            **kafka.options,
+            **kafka.producer,
+        }
+    )
+
+
+def admin(kafka: Kafka) -> AdminClient:
+    return AdminClient(_common(kafka, lambda _: None) | dict(kafka.options))
+
+
+def _common(kafka: Kafka, on_error: OnError) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": kafka.bootstrap,
+        "client.id": "streamscore",
+        "error_cb": on_error,
+        "logger": log,
+        "allow.auto.create.topics": False,
+        "enable.metrics.push": False,
+    }
+
+
+def partitions_of(client: Any, timeout: float) -> dict[str, int]:
+    """Topics and their partition counts; KafkaException when no broker answers in time."""
+    return {name: len(topic.partitions) for name, topic in client.list_topics(timeout=timeout).topics.items()}
+
+
+def create_topics(kafka: Kafka, partitions: Mapping[str, int], replication: int) -> dict[str, str]:
+    """Create the topics that are not there; what became of each, in a word. BrokerError when refused."""
+    client = admin(kafka)
+    try:
+        existing = partitions_of(client, timeout=10)
+    except KafkaException as error:
+        raise BrokerError(f"no broker answers at {kafka.bootstrap}: {error.args[0].str()}") from None
+    new = [NewTopic(name, count, replication) for name, count in partitions.items() if name not in existing]
+    result = {name: "exists" for name in partitions if name in existing}
+    for name, future in (client.create_topics(new, operation_timeout=15) if new else {}).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            raise BrokerError(f"topic {name} cannot be created: {error.args[0].str()}") from None
+        result[name] = "created"
+    return result
+
+
+def as_partition(found: Any) -> Partition:
+    """A client's TopicPartition as the plain pair used everywhere else."""
+    return found.topic, found.partition

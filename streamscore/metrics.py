@@ -1,0 +1,126 @@
+"""Every metric, with its help and unit. Observed once a batch, from arrays: never once an event."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streamscore.core.order import Partition
+from streamscore.core.pipeline import Outcome
+
+# Seconds. Edges at 5, 20 and 100 ms: a local round trip, the batch's age, the interval between commits.
+AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600)
+STAGE_BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2)
+SIZE_BUCKETS = tuple(4**power for power in range(8))
+RISK_BUCKETS = tuple(round(0.05 * edge, 2) for edge in range(1, 21))
+
+
+class BatchHistogram(Collector):
+    """A histogram fed with arrays: about 150 times cheaper an event than `observe()`."""
+
+    def __init__(self, name: str, help_text: str, buckets: Sequence[float], label: str) -> None:
+        self._name, self._help, self._label = name, help_text, label
+        self._edges = np.array(buckets, np.float64)
+        self._counts: dict[str, np.ndarray] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, label: str, values: np.ndarray) -> None:
+        """Count values, each in the first bucket whose edge is not below it."""
+        counts = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._edges) + 1)
+        # A new array each time: a scrape on another thread sees the old or the new one, never half.
+        self._counts[label] = self._counts.get(label, 0) + counts
+        self._sums[label] = self._sums.get(label, 0.0) + float(values.sum())
+
+    def collect(self) -> Iterable[Metric]:
+        family = HistogramMetricFamily(self._name, self._help, labels=[self._label])
+        bounds = [*(f"{edge:g}" for edge in self._edges), "+Inf"]
+        for label, counts in list(self._counts.items()):
+            cumulative = np.cumsum(counts).tolist()
+            family.add_metric([label], list(zip(bounds, cumulative, strict=True)), self._sums.get(label, 0.0))
+        yield family
+
+
+class Metrics:
+    """The worker's metrics, on a registry of its own."""
+
+    def __init__(self) -> None:
+        r = self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=r)
+        self.consumed = Counter("streamscore_events_consumed", "Records read from Kafka", ["topic"], registry=r)
+        self.scored = Counter("streamscore_events_scored", "Events scored", ["event_type", "decision"], registry=r)
+        self.alerts = Counter("streamscore_alerts", "Alerts raised", ["event_type", "severity"], registry=r)
+        self.dead_letters = Counter(
+            "streamscore_dead_letters", "Records that could not be scored", ["event_type", "reason"], registry=r
+        )
+        self.unknown_values = Counter(
+            "streamscore_unknown_values", "Undeclared values of open fields", ["event_type", "field"], registry=r
+        )
+        self.ignored_fields = Counter(
+            "streamscore_ignored_fields", "Undeclared fields in events", ["event_type"], registry=r
+        )
+        self.rebalances = Gauge("streamscore_rebalances", "Assignments and revocations since start", registry=r)
+        self.partitions = Gauge("streamscore_assigned_partitions", "Partitions this worker scores", registry=r)
+        self.lag_messages = Gauge(
+            "streamscore_consumer_lag_messages", "Messages not yet read", ["topic", "partition"], registry=r
+        )
+        self.lag_seconds = Gauge(
+            "streamscore_consumer_lag_seconds",
+            "Age of the newest event scored while more are waiting; 0 when none is",
+            ["topic"],
+            registry=r,
+        )
+        self.buffered = Gauge("streamscore_buffered_events", "Events read and not yet scored", registry=r)
+        self.ready = Gauge("streamscore_ready", "1 while the worker can score", registry=r)
+        self.connected = Gauge("streamscore_broker_connected", "1 while a broker answers", registry=r)
+        self.commit_failures = Counter("streamscore_commit_failures", "Commits that Kafka did not take", registry=r)
+        self.model = Gauge("streamscore_model_info", "1 for the model in use", ["event_type", "version"], registry=r)
+        self.model_failures = Counter(
+            "streamscore_model_load_failures", "Bundles that were refused", ["event_type"], registry=r
+        )
+        self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
+        self.age = BatchHistogram(
+            "streamscore_event_age_seconds",
+            "From the record's Kafka timestamp to the acknowledgement of its outputs",
+            AGE_BUCKETS,
+            "event_type",
+        )
+        self.stage = BatchHistogram(
+            "streamscore_stage_seconds", "Time a batch spends in a stage", STAGE_BUCKETS, "stage"
+        )
+        self.batch_size = BatchHistogram("streamscore_batch_events", "Events in a batch", SIZE_BUCKETS, "event_type")
+        self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
+        for histogram in (self.age, self.stage, self.batch_size, self.risk):
+            r.register(histogram)
+
+    def batch(self, event_type: str, decisions: Sequence[str], outcome: Outcome) -> None:
+        """Count what a batch produced."""
+        per_band = np.bincount(outcome.bands, minlength=len(decisions)).tolist()
+        for decision, count in zip(decisions, per_band, strict=True):
+            self.scored.labels(event_type, decision).inc(count)
+        for severity, count in zip(("medium", "high"), per_band[1:], strict=True):
+            self.alerts.labels(event_type, severity).inc(count)
+        for dead_letter in outcome.refused:
+            self.dead_letters.labels(event_type, dead_letter.reason).inc()
+        for field, count in outcome.unknown_values.items():
+            self.unknown_values.labels(event_type, field).inc(count)
+        self.ignored_fields.labels(event_type).inc(outcome.ignored_fields)
+        self.batch_size.observe(event_type, np.array([len(outcome.timestamps)]))
+        self.risk.observe(event_type, outcome.risks)
+
+    def lags(self, lags: Mapping[Partition, int], newest: Mapping[str, float], now: float) -> None:
+        """Set what is waiting: messages per partition, and seconds per topic by its newest scored event."""
+        self.lag_messages.clear()
+        for (topic, partition), count in lags.items():
+            self.lag_messages.labels(topic, partition).set(count)
+        for topic, at in newest.items():
+            waiting = any(count for (name, _), count in lags.items() if name == topic)
+            self.lag_seconds.labels(topic).set(max(0.0, now - at) if waiting else 0.0)
+
+    def use_model(self, event_type: str, version: str, previous: str | None) -> None:
+        """Say which model is in use now; the one before it is no longer shown."""
+        if previous:
+            self.model.remove(event_type, previous)
+        self.model.labels(event_type, version).set(1)

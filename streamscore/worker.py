@@ -1,0 +1,278 @@
+"""The worker's loop. Its order is the delivery guarantee:
+
+    read → decode → release in event time → process → publish → acknowledged → commit
+
+A crash anywhere repeats work and loses none: what is committed has all its outputs in Kafka.
+"""
+
+import gc
+import logging
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from streamscore.champions import ChampionWatch
+from streamscore.core.batch import BatchPolicy
+from streamscore.core.bundle import Bundle
+from streamscore.core.catalogue import Limits, decode
+from streamscore.core.event import Record
+from streamscore.core.order import EventTimeOrder, Partition
+from streamscore.core.pipeline import Outcome, no_history, process
+from streamscore.errors import DrainTimeout
+from streamscore.kafka_sink import KafkaSink
+from streamscore.kafka_source import KafkaSource
+from streamscore.metrics import Metrics
+from streamscore.probe import Pulse
+from streamscore.settings import Settings
+
+log = logging.getLogger("streamscore.worker")
+
+# How long an idle loop waits for the first record before it looks at everything else again.
+IDLE_WAIT = 0.05
+# One look at acknowledgements while a broker is away, between two looks at signals and the group.
+CONFIRM_SLICE = 1.0
+# Half of Kafka's least session time: what a worker may spend on its last batch when partitions leave it.
+LEAVING_SECONDS = 3.0
+LAG_SECONDS = 1.0
+# Entries buffered per partition, in batches, before it is paused: enough to sort hours of drift, and
+# 8 × 4096 events of 500 bytes on 6 partitions are 100 MB.
+BUFFERED_BATCHES = 8
+# Collections run when the stream is quiet; at full speed at most this often. One costs tens of
+# milliseconds; left to itself the collector takes a third of the throughput.
+COLLECT_SECONDS = 30.0
+
+
+@dataclass
+class Stream:
+    """One event type: its champion and its entries on the way."""
+
+    bundle: Bundle
+    order: EventTimeOrder = field(default_factory=EventTimeOrder)
+    oldest: float = 0.0  # when the oldest buffered entry was read
+
+
+@dataclass
+class Unconfirmed:
+    """What was handed to Kafka and may not be committed yet."""
+
+    offsets: dict[Partition, int] = field(default_factory=dict)
+    timestamps: list[tuple[str, np.ndarray]] = field(default_factory=list)
+
+
+class Worker:
+    """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
+
+    def __init__(self, settings: Settings, types_of: dict[str, str], bundles: dict[str, Bundle]) -> None:
+        """`types_of` names the event type of each input topic, `bundles` the champion of each type."""
+        self._settings, self._types_of = settings, types_of
+        self._streams = {name: Stream(bundle) for name, bundle in bundles.items()}
+        self._policy = BatchPolicy(settings.batch.max_events, settings.batch.max_age_ms / 1000)
+        self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
+        self.metrics, self.pulse = Metrics(), Pulse()
+        self._unconfirmed, self._committable = Unconfirmed(), dict[Partition, int]()
+        self._newest: dict[str, float] = {}
+        self._stopping, self._stop_at = False, float("inf")
+        self._lap_started = 0.0
+        self._last_commit = self._last_lag = self._last_collect = time.monotonic()
+
+    def stop(self) -> None:
+        """Ask the loop to drain and leave the group. Safe from a signal handler."""
+        self._stop_at = time.monotonic() + self._settings.drain_seconds
+        self._stopping = True
+
+    def run(self, watch: ChampionWatch) -> None:
+        """Score until stopped. Raises what `errors.py` lists; nothing uncommitted is lost by it."""
+        for stream in self._streams.values():
+            self.metrics.use_model(stream.bundle.event_type.name, stream.bundle.manifest.version, None)
+            self.metrics.device.labels(stream.bundle.scorer.device).set(1)
+        self._source = KafkaSource(self._settings.kafka, list(self._types_of), self._gained, self._leaving)
+        self._sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.on_error, self._out_of_time)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            while not self._stopping:
+                self._turn(watch)
+            self._drain()
+        finally:
+            gc.enable()
+            self._source.close()
+        self._sink.close()
+
+    def _turn(self, watch: ChampionWatch) -> None:
+        """Once around: group, models, records, batches, acknowledgements, commit."""
+        self._source.poll_group()
+        self._swap(watch.take())
+        idle = self._read()
+        pending = self._source.pending()
+        for stream in self._streams.values():
+            self._score_due(stream, pending, idle)
+        self._confirm(idle)
+        self._look_around(pending, idle)
+
+    def _read(self) -> bool:
+        """Read what waits, decode it and put it in order; whether nothing more was waiting."""
+        self._lap_started = time.perf_counter()
+        buffered = any(len(stream.order) for stream in self._streams.values())
+        records = self._source.read(self._policy.max_events, 0.0 if buffered else IDLE_WAIT)
+        if not records:
+            return True
+        self._lap("read")
+        now = datetime.now(UTC)
+        for name, ours in self._by_type(records).items():
+            stream = self._streams[name]
+            if not len(stream.order):
+                stream.oldest = time.monotonic()
+            stream.order.push(decode(stream.bundle.event_type, ours, now, self._limits))
+        self._lap("decode")
+        return False
+
+    def _by_type(self, records: list[Record]) -> dict[str, list[Record]]:
+        """The records of each event type, in their order; counted by topic."""
+        by_topic: dict[str, list[Record]] = {}
+        for record in records:
+            by_topic.setdefault(record.topic, []).append(record)
+        by_type: dict[str, list[Record]] = {}
+        for topic, ours in by_topic.items():
+            self.metrics.consumed.labels(topic).inc(len(ours))
+            by_type.setdefault(self._types_of[topic], []).extend(ours)
+        return by_type
+
+    def _score_due(self, stream: Stream, pending: Collection[Partition], idle: bool) -> None:
+        """Score full batches; a part of one when it is old enough or nothing more waits."""
+        while self._policy.due(len(stream.order), time.monotonic() - stream.oldest, idle):
+            self._lap_started = time.perf_counter()
+            entries = stream.order.release(self._policy.max_events, pending)
+            if not entries:
+                return
+            self._lap("release")
+            outcome = process(entries, stream.bundle, no_history, datetime.now(UTC), self._lap)
+            self._publish(stream, outcome)
+            self._newest[entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
+            stream.oldest = time.monotonic()
+
+    def _publish(self, stream: Stream, outcome: Outcome) -> None:
+        self._sink.publish(outcome)
+        self._lap("publish")
+        self._unconfirmed.offsets |= outcome.offsets
+        self._unconfirmed.timestamps.append((stream.bundle.event_type.name, outcome.timestamps))
+        self.metrics.batch(stream.bundle.event_type.name, stream.bundle.event_type.decisions, outcome)
+
+    def _confirm(self, idle: bool) -> None:
+        """Wait for acknowledgements when there is time, or it is time to commit; then commit."""
+        due = time.monotonic() - self._last_commit >= self._settings.batch.commit_interval_ms / 1000
+        if not (idle or due) or not (self._unconfirmed.offsets or self._committable):
+            return
+        self._lap_started = time.perf_counter()
+        while not self._acknowledged(CONFIRM_SLICE):
+            self.pulse.turn(self._waiting_for() or "acknowledgements")
+            self._source.poll_group()
+            if self._stopping:
+                return
+        self._lap("acknowledge")
+        if due:
+            self._commit()
+            self._lap("commit")
+
+    def _acknowledged(self, seconds: float) -> bool:
+        """Whether every output so far is in Kafka; its input offsets are committable from then on."""
+        if not self._sink.confirm(seconds):
+            return False
+        now = time.time()
+        for name, timestamps in self._unconfirmed.timestamps:
+            known = timestamps[timestamps >= 0]
+            self.metrics.age.observe(name, np.maximum(now - known / 1000, 0.0))
+        self._committable |= self._unconfirmed.offsets
+        self._unconfirmed = Unconfirmed()
+        return True
+
+    def _commit(self) -> None:
+        self._last_commit = time.monotonic()
+        if self._source.commit(self._committable):
+            self._committable = {}
+        else:
+            self.metrics.commit_failures.inc()
+
+    def _gained(self, partitions: Collection[Partition]) -> None:
+        for partition in partitions:
+            self._streams[self._types_of[partition[0]]].order.add(partition)
+        log.info("scoring %d partitions", len(self._source.owned))
+
+    def _leaving(self, partitions: Collection[Partition]) -> None:
+        """Partitions go to another worker: commit what is acknowledged, forget what is not scored."""
+        if self._acknowledged(LEAVING_SECONDS):
+            self._commit()
+        for partition in partitions:
+            self._streams[self._types_of[partition[0]]].order.drop(partition)
+            self._unconfirmed.offsets.pop(partition, None)
+            self._committable.pop(partition, None)
+
+    def _swap(self, bundles: list[Bundle]) -> None:
+        """Use new champions from the next batch on."""
+        for bundle in bundles:
+            stream = self._streams[bundle.event_type.name]
+            self.metrics.use_model(
+                bundle.event_type.name, bundle.manifest.version, previous=stream.bundle.manifest.version
+            )
+            stream.bundle = bundle
+            log.info("champion of %s is now %s", bundle.event_type.name, bundle.manifest.version)
+
+    def _look_around(self, pending: Collection[Partition], idle: bool) -> None:
+        """What a loop does beside scoring: say how it is, bound its buffers, collect garbage."""
+        self.pulse.turn(self._waiting_for())
+        for stream in self._streams.values():
+            self._bound(stream, pending)
+        now = time.monotonic()
+        if now - self._last_lag >= LAG_SECONDS:
+            self._last_lag = now
+            self._report()
+        if now - self._last_collect >= (LAG_SECONDS if idle else COLLECT_SECONDS):
+            self._last_collect = now
+            gc.collect()
+
+    def _bound(self, stream: Stream, pending: Collection[Partition]) -> None:
+        """Pause partitions that ran ahead, never the one that the others wait for."""
+        most = BUFFERED_BATCHES * self._policy.max_events
+        if len(stream.order) < most // 4 and not self._source.paused:
+            return
+        holder = stream.order.holder(pending)
+        buffered = stream.order.buffered()
+        self._source.throttle(
+            pause=[p for p, count in buffered.items() if count > most and p != holder],
+            resume=[p for p, count in buffered.items() if count < most // 4 or p == holder],
+        )
+
+    def _report(self) -> None:
+        self.metrics.lags(self._source.lag(), self._newest, time.time())
+        self.metrics.partitions.set(len(self._source.owned))
+        self.metrics.rebalances.set(self._source.rebalances)
+        self.metrics.buffered.set(sum(len(stream.order) for stream in self._streams.values()))
+        self.metrics.connected.set(self._source.connected)
+        self.metrics.ready.set(self._waiting_for() is None)
+
+    def _waiting_for(self) -> str | None:
+        if not self._source.connected:
+            return "a broker"
+        return None if self._source.joined else "partitions"
+
+    def _drain(self) -> None:
+        """Let Kafka acknowledge what was handed over, commit it, and no more."""
+        log.info("stopping: waiting for acknowledgements")
+        while not self._acknowledged(CONFIRM_SLICE):
+            if self._out_of_time():
+                raise DrainTimeout(
+                    f"outputs were not acknowledged within {self._settings.drain_seconds:g} s; "
+                    "their events are not committed and will be scored again"
+                )
+        self._commit()
+
+    def _out_of_time(self) -> bool:
+        return self._stopping and time.monotonic() > self._stop_at
+
+    def _lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.metrics.stage.observe(stage, np.array([now - self._lap_started]))
+        self._lap_started = now
