@@ -1,0 +1,35 @@
+"""Find an event type by name or by import path: `transaction`, or `mybank.events:LOAN`."""
+
+import difflib
+import importlib
+import sys
+from pathlib import Path
+
+from streamscore.core.catalogue import BUILT_IN
+from streamscore.core.event_type import EventType
+from streamscore.errors import SettingsError
+
+
+def find(name: str) -> EventType:
+    """The event type of that name or import path; SettingsError says what is there instead."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        near = difflib.get_close_matches(name, BUILT_IN, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; built in are {', '.join(BUILT_IN)}"
+        raise SettingsError(f"there is no event type {name}{hint} Your own is named module:NAME")
+    return _imported(name, module_name, attribute)
+
+
+def _imported(name: str, module_name: str, attribute: str) -> EventType:
+    # A console command does not look in the folder it is run from, where a user's module lies.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise SettingsError(f"event type {name} cannot be imported: {error}") from None
+    if not isinstance(found, EventType):
+        raise SettingsError(f"{name} is a {type(found).__name__}, not an EventType")
+    return found

@@ -1,0 +1,109 @@
+"""Fit a network: AdamW on a warmed-up cosine, averaged weights, the best epoch by validation."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+
+from streamscore.core.bundle import Calibration
+from trainer.network import NETWORKS
+from trainer.settings import TrainingSettings
+
+# Rows judged per call after an epoch.
+CHUNK = 16_384
+# With more steps than 200 an epoch, the average spans the last 200; with fewer, a fifth of them,
+# or the weights would stay near their start.
+LONGEST_AVERAGE = 0.995
+
+
+class Epoch(NamedTuple):
+    """How training stands: epoch of epochs, loss, validation average precision, seconds left."""
+
+    number: int
+    epochs: int
+    loss: float
+    average_precision: float
+    seconds_left: float
+
+
+OnEpoch = Callable[[Epoch], None]
+Part = tuple[np.ndarray, np.ndarray]  # scaled columns, labels
+
+
+def fit(train: Part, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> Any:
+    """The network with the averaged weights of its best epoch."""
+    keras.utils.set_random_seed(settings.seed)
+    network = NETWORKS[settings.preset](train[0].shape[1], settings)
+    steps = max(1, -(-len(train[0]) // settings.batch))
+    network.compile(optimizer=_optimizer(steps, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    best = BestEpoch(validation, settings.epochs, on_epoch)
+    network.fit(
+        train[0],
+        train[1].astype(np.float32)[:, None],
+        batch_size=settings.batch,
+        epochs=settings.epochs,
+        verbose=0,
+        # The order matters: the averages are swapped in before the epoch is judged.
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), best],
+    )
+    network.set_weights(best.weights)
+    return network
+
+
+def _optimizer(steps: int, settings: TrainingSettings) -> Any:
+    total = steps * settings.epochs
+    warm_up = max(1, total // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 100,
+        decay_steps=max(1, total - warm_up),
+        warmup_target=settings.learning_rate,
+        warmup_steps=warm_up,
+    )
+    average = min(LONGEST_AVERAGE, 1 - 1 / max(2.0, steps / 5))
+    return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=average)
+
+
+class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framework asks for a subclass
+    """Judges each epoch on the validation part and keeps the best weights; a tie keeps the earlier."""
+
+    def __init__(self, validation: Part, epochs: int, on_epoch: OnEpoch) -> None:
+        super().__init__()
+        self._validation, self._epochs, self._on_epoch = validation, epochs, on_epoch
+        self._best = -1.0
+        self._started = time.monotonic()
+        self.weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        scaled, labels = self._validation
+        precision = float(average_precision_score(labels, logits(self.model, scaled)))
+        if precision > self._best:
+            self._best, self.weights = precision, self.model.get_weights()
+        spent = time.monotonic() - self._started
+        left = spent / (epoch + 1) * (self._epochs - epoch - 1)
+        self._on_epoch(Epoch(epoch + 1, self._epochs, (logs or {}).get("loss", float("nan")), precision, left))
+
+
+def logits(network: Any, scaled: np.ndarray) -> np.ndarray:
+    """float64 (rows,): the network's own logits, before calibration."""
+    parts = [
+        np.asarray(network(scaled[i : i + CHUNK], training=False), np.float64)[:, 0]
+        for i in range(0, len(scaled), CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+def calibrate(validation_logits: np.ndarray, labels: np.ndarray) -> Calibration:
+    """Platt's method (1999) on the validation part: it cannot change the ranking.
+
+    A slope that is not positive would; then only the mean is put right.
+    """
+    platt = LogisticRegression(C=1e6, max_iter=1000).fit(validation_logits[:, None], labels)
+    slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])
+    if slope > 0:
+        return Calibration(slope=slope, intercept=intercept)
+    rate = labels.mean()
+    return Calibration(slope=1.0, intercept=float(np.log(rate / (1 - rate)) - validation_logits.mean()))

@@ -1,0 +1,39 @@
+"""The networks: each a function from the number of scaled columns to a Keras model of one logit."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from trainer.settings import Preset, TrainingSettings
+
+
+def default(width: int, settings: TrainingSettings) -> Any:
+    """256-128-64 with silu and dropout: level with tuned gradient boosting on scaled columns."""
+    x = inputs = keras.Input((width,))
+    for units in (256, 128, 64):
+        x = keras.layers.Dense(units, activation="silu")(x)
+        x = keras.layers.Dropout(settings.dropout)(x)
+    return keras.Model(inputs, keras.layers.Dense(1)(x))
+
+
+def dense(width: int, settings: TrainingSettings) -> Any:
+    """64-32 with relu: small and quick, for a first try or a tight budget."""
+    x = inputs = keras.Input((width,))
+    for units in (64, 32):
+        x = keras.layers.Dense(units, activation="relu")(x)
+        x = keras.layers.Dropout(settings.dropout)(x)
+    return keras.Model(inputs, keras.layers.Dense(1)(x))
+
+
+def logistic(width: int, _: TrainingSettings) -> Any:
+    """One linear layer: the fallback that everyone can explain."""
+    inputs = keras.Input((width,))
+    return keras.Model(inputs, keras.layers.Dense(1)(inputs))
+
+
+NETWORKS: Mapping[Preset, Callable[[int, TrainingSettings], Any]] = {
+    "default": default,
+    "dense": dense,
+    "logistic": logistic,
+}

@@ -1,0 +1,32 @@
+"""What one training run may be told; everything has a default that suits an unattended run."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Preset = Literal["default", "dense", "logistic"]
+
+
+class TrainingSettings(BaseModel):
+    """Recorded in the bundle: the same settings, data and package versions give the same weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Preset = Field("default", description="network: default (256-128-64), dense (64-32) or logistic")
+    split: Literal["time", "stratified"] = Field("time", description="how validation and test are set apart")
+    validation_share: float = Field(0.15, gt=0, lt=0.5, description="share of events that choose epoch and thresholds")
+    test_share: float = Field(0.15, gt=0, lt=0.5, description="share of events that only judge")
+    seed: int = Field(0, ge=0, description="of weights, shuffling and the stratified split")
+    epochs: int = Field(12, ge=1, description="passes over the training part; the best one is kept")
+    batch: int = Field(1024, ge=1, description="events in a training step")
+    learning_rate: float = Field(2e-3, gt=0, description="peak of the warmed-up cosine schedule")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")
+    review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
+    decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
+
+    @model_validator(mode="after")
+    def _shares(self) -> "TrainingSettings":
+        if self.validation_share + self.test_share > 0.8:
+            raise ValueError("validation_share and test_share leave less than 20 % to train on")
+        return self
