@@ -65,13 +65,15 @@ class Unconfirmed:
 class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
-    def __init__(self, settings: Settings, types_of: dict[str, str], bundles: dict[str, Bundle]) -> None:
+    def __init__(
+        self, settings: Settings, types_of: dict[str, str], bundles: dict[str, Bundle], metrics: Metrics, pulse: Pulse
+    ) -> None:
         """`types_of` names the event type of each input topic, `bundles` the champion of each type."""
         self._settings, self._types_of = settings, types_of
         self._streams = {name: Stream(bundle) for name, bundle in bundles.items()}
         self._policy = BatchPolicy(settings.batch.max_events, settings.batch.max_age_ms / 1000)
         self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
-        self.metrics, self.pulse = Metrics(), Pulse()
+        self.metrics, self.pulse = metrics, pulse
         self._unconfirmed, self._committable = Unconfirmed(), dict[Partition, int]()
         self._newest: dict[str, float] = {}
         self._stopping, self._stop_at = False, float("inf")

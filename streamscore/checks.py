@@ -1,0 +1,46 @@
+"""`streamscore check`: what would keep a worker from starting, found before it is started."""
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaException
+
+from streamscore.champions import first_champion
+from streamscore.core.event_type import EventType
+from streamscore.errors import StreamScoreError
+from streamscore.event_types import find
+from streamscore.kafka_clients import admin, partitions_of
+from streamscore.settings import Settings
+from streamscore.startup import needed_topics
+from streamscore.store import ModelStore
+
+BROKER_SECONDS = 5.0
+
+
+def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """What was looked at, and what is wrong with it or None."""
+    yield "settings", None
+    try:
+        existing = partitions_of(admin(settings.kafka), BROKER_SECONDS)
+        yield f"broker {settings.kafka.bootstrap}", None
+    except KafkaException as error:
+        existing = {}
+        yield f"broker {settings.kafka.bootstrap}", error.args[0].str()
+    for topic in needed_topics(settings):
+        yield f"topic {topic}", None if topic in existing else "does not exist; `streamscore topics create` creates it"
+    types: dict[str, EventType] = {}
+    for name in dict.fromkeys(settings.inputs.values()):
+        try:
+            types[name] = find(name)
+            yield f"event type {name}", None
+        except StreamScoreError as error:
+            yield f"event type {name}", str(error)
+    for event_type in types.values():
+        yield _model(settings, event_type)
+
+
+def _model(settings: Settings, event_type: EventType) -> tuple[str, str | None]:
+    try:
+        bundle = first_champion(ModelStore(settings.models.store, event_type.name), event_type, settings.models.device)
+    except StreamScoreError as error:
+        return f"model of {event_type.name}", str(error)
+    return f"model of {event_type.name}: {bundle.manifest.version} on {bundle.scorer.device}", None
