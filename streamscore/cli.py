@@ -3,41 +3,22 @@
 Imports stand in the commands, so that `--help` answers at once and never loads a Keras backend.
 """
 
-import logging
-import os
+import json
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from streamscore.cli_files import import_, replay, score, simulate
+from streamscore.cli_models import models
+from streamscore.cli_options import effective, prepare_process, with_settings
 from streamscore.errors import StreamScoreError
 
 if TYPE_CHECKING:
     from streamscore.settings import Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-
-
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the settings of --config, the environment and --set, as its first argument."""
-
-    @click.option("--config", type=click.Path(path_type=Path), envvar="STREAMSCORE_CONFIG", help="YAML file.")
-    @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. kafka.group=risk.")
-    @wraps(command)
-    def loaded(config: Path | None, flags: tuple[str, ...], **rest: Any) -> Any:
-        return command(effective(config, flags)[0], **rest)
-
-    return loaded
-
-
-def effective(config: Path | None, flags: tuple[str, ...]) -> "tuple[Settings, dict[str, str]]":
-    """The settings in force and the origin of each."""
-    from streamscore.settings import load
-
-    return load(config, os.environ, flags)
 
 
 @click.group(context_settings=CONTEXT)
@@ -86,6 +67,16 @@ def config_show(config: Path | None, flags: tuple[str, ...]) -> None:
         click.echo(f"{row.key:{width}}  {row.value}  ({row.origin})")
 
 
+@cli.command()
+@click.option("--duration", type=click.FloatRange(min=1), help="Seconds from the first score on; else until Ctrl-C.")
+@click.option("--plain", is_flag=True, help="Lines instead of a live page.")
+def demo(duration: float | None, plain: bool) -> None:
+    """See it work, with nothing else installed. The last line on standard output is JSON."""
+    from streamscore.demo import run
+
+    click.echo(json.dumps(run(duration, plain)))
+
+
 @cli.group()
 def topics() -> None:
     """The topics that the worker reads and writes."""
@@ -105,70 +96,14 @@ def topics_create(settings: "Settings", partitions: int, replication: int) -> No
         click.echo(f"{result:8} {name}")
 
 
-@cli.group()
-def models() -> None:
-    """The model store: bundles and the aliases champion, challenger and previous."""
-
-
-def in_store(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the model store of --event-type under --store."""
-
-    @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL.")
-    @click.option("--event-type", required=True, help="Name of the event type, as in the store.")
-    @wraps(command)
-    def opened(store: str, event_type: str, **rest: Any) -> Any:
-        from streamscore.store import ModelStore
-
-        return command(ModelStore(store, event_type), **rest)
-
-    return opened
-
-
-@models.command("list")
-@in_store
-def models_list(store: Any) -> None:
-    """Every bundle, oldest first, with its aliases and its quality on its own test part."""
-    pointing: dict[str, list[str]] = {}
-    for alias in ("champion", "challenger", "previous"):
-        pointing.setdefault(store.alias(alias) or "", []).append(alias)
-    for version in store.versions():
-        test = store.manifest(version).metrics.get("test", {})
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
-        click.echo(f"{version}  {figures}  {' '.join(pointing.get(version, []))}".rstrip())
-
-
-@models.command("show")
-@click.argument("version")
-@in_store
-def models_show(store: Any, version: str) -> None:
-    """A bundle's card, after its digests were verified. VERSION may be an alias."""
-    version = store.alias(version) or version if version in ("champion", "challenger", "previous") else version
-    files = store.read(version).files
-    click.echo(files["card.md"].decode() if "card.md" in files else store.manifest(version).model_dump_json(indent=2))
-
-
-@models.command("promote")
-@click.argument("version")
-@in_store
-def models_promote(store: Any, version: str) -> None:
-    """Make a bundle the champion, after its digests were verified; workers take it within seconds."""
-    store.promote(version)
-    click.echo(f"{version} is the champion")
-
-
-@models.command("rollback")
-@in_store
-def models_rollback(store: Any) -> None:
-    """Make the previous champion the champion again."""
-    click.echo(f"{store.rollback()} is the champion again")
+cli.add_command(models)
+for command in (simulate, replay, score, import_):
+    cli.add_command(command)
 
 
 def main() -> None:
     """Run a command; an expected failure is one line and its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
+    prepare_process()
     try:
         cli()
     except StreamScoreError as error:

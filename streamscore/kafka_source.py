@@ -133,9 +133,12 @@ class KafkaSource:
         return lags
 
     def close(self) -> None:
-        """Leave the group at once, so that the others take over without waiting for a time-out."""
-        self._reader.close()
+        """Leave the group at once, so that the others take over without waiting for a time-out.
+
+        The owner first: while it leaves, its partitions are taken from the reader.
+        """
         self._owner.close()
+        self._reader.close()
 
     def _assign(self, owner: Consumer, partitions: list[TopicPartition]) -> None:
         owner.incremental_assign(partitions)

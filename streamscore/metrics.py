@@ -6,6 +6,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from streamscore.core.order import Partition
 from streamscore.core.pipeline import Outcome
@@ -35,7 +36,7 @@ class BatchHistogram(Collector):
 
     def collect(self) -> Iterable[Metric]:
         family = HistogramMetricFamily(self._name, self._help, labels=[self._label])
-        bounds = [*(f"{edge:g}" for edge in self._edges), "+Inf"]
+        bounds = [*map(floatToGoString, self._edges.tolist()), "+Inf"]
         for label, counts in list(self._counts.items()):
             cumulative = np.cumsum(counts).tolist()
             family.add_metric([label], list(zip(bounds, cumulative, strict=True)), self._sums.get(label, 0.0))
@@ -61,7 +62,7 @@ class Metrics:
         self.ignored_fields = Counter(
             "streamscore_ignored_fields", "Undeclared fields in events", ["event_type"], registry=r
         )
-        self.rebalances = Gauge("streamscore_rebalances", "Assignments and revocations since start", registry=r)
+        self.rebalances = Counter("streamscore_rebalances", "Assignments and revocations", registry=r)
         self.partitions = Gauge("streamscore_assigned_partitions", "Partitions this worker scores", registry=r)
         self.lag_messages = Gauge(
             "streamscore_consumer_lag_messages", "Messages not yet read", ["topic", "partition"], registry=r
@@ -73,7 +74,7 @@ class Metrics:
             registry=r,
         )
         self.buffered = Gauge("streamscore_buffered_events", "Events read and not yet scored", registry=r)
-        self.ready = Gauge("streamscore_ready", "1 while the worker can score", registry=r)
+        self.ready = Gauge("streamscore_ready", "1 while the worker can score, as /readyz says", registry=r)
         self.connected = Gauge("streamscore_broker_connected", "1 while a broker answers", registry=r)
         self.commit_failures = Counter("streamscore_commit_failures", "Commits that Kafka did not take", registry=r)
         self.model = Gauge("streamscore_model_info", "1 for the model in use", ["event_type", "version"], registry=r)
@@ -123,4 +124,6 @@ class Metrics:
         """Say which model is in use now; the one before it is no longer shown."""
         if previous:
             self.model.remove(event_type, previous)
+        # Born at 0: a counter that appears with its first refusal hides it from increase().
+        self.model_failures.labels(event_type)
         self.model.labels(event_type, version).set(1)

@@ -30,13 +30,17 @@ class Pulse:
     def stuck(self) -> bool:
         return time.monotonic() - self._turned > STUCK_SECONDS
 
+    def problem(self) -> str | None:
+        """Why the worker is not ready; None when it is."""
+        return "the loop, which is stuck" if self.stuck() else self.waiting_for
+
 
 def serve(http: Http, registry: CollectorRegistry, pulse: Pulse) -> ThreadingHTTPServer:
     """Start answering on a thread of its own; the port taken is in `server_address`."""
     answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
-        "/livez": lambda: _said("the loop is stuck" if pulse.stuck() else None),
-        "/readyz": lambda: _said("the loop is stuck" if pulse.stuck() else pulse.waiting_for),
+        "/livez": lambda: _said(pulse.problem() if pulse.stuck() else None),
+        "/readyz": lambda: _said(pulse.problem()),
     }
 
     class Handler(BaseHTTPRequestHandler):

@@ -47,6 +47,7 @@ class Signals:
 def run_worker(settings: Settings) -> None:
     """Score until stopped. Raises what `errors.py` lists when it cannot start or go on."""
     signals, metrics, pulse = Signals(), Metrics(), Pulse()
+    metrics.ready.set_function(lambda: float(pulse.problem() is None))
     server = probe.serve(settings.http, metrics.registry, pulse)
     log.info("metrics and probes on http://%s:%d", settings.http.host, server.server_address[1])
     types = event_types(settings)

@@ -77,7 +77,7 @@ class Worker:
         self._unconfirmed, self._committable = Unconfirmed(), dict[Partition, int]()
         self._newest: dict[str, float] = {}
         self._stopping, self._stop_at = False, float("inf")
-        self._lap_started = 0.0
+        self._lap_started, self._rebalances = 0.0, 0
         self._last_commit = self._last_lag = self._last_collect = time.monotonic()
 
     def stop(self) -> None:
@@ -171,6 +171,7 @@ class Worker:
         self._lap_started = time.perf_counter()
         while not self._acknowledged(CONFIRM_SLICE):
             self.pulse.turn(self._waiting_for() or "acknowledgements")
+            self._report()
             self._source.poll_group()
             if self._stopping:
                 return
@@ -250,10 +251,10 @@ class Worker:
     def _report(self) -> None:
         self.metrics.lags(self._source.lag(), self._newest, time.time())
         self.metrics.partitions.set(len(self._source.owned))
-        self.metrics.rebalances.set(self._source.rebalances)
+        self.metrics.rebalances.inc(self._source.rebalances - self._rebalances)
+        self._rebalances = self._source.rebalances
         self.metrics.buffered.set(sum(len(stream.order) for stream in self._streams.values()))
         self.metrics.connected.set(self._source.connected)
-        self.metrics.ready.set(self._waiting_for() is None)
 
     def _waiting_for(self) -> str | None:
         if not self._source.connected:

@@ -1,7 +1,5 @@
 """The trainer's command line."""
 
-import logging
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import ValidationError
 
+from streamscore.cli_options import prepare_process
 from streamscore.errors import SettingsError, StreamScoreError
 from streamscore.event_types import find
 from trainer.settings import TrainingSettings
@@ -72,10 +71,9 @@ def say_epoch(epoch: "Epoch") -> None:
 
 def main() -> None:
     """Run a command; an expected failure is one line and its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    prepare_process()
     try:
-        cli(standalone_mode=True)
+        cli()
     except StreamScoreError as error:
         say(f"trainer: {error}")
         sys.exit(error.exit_code)

@@ -79,16 +79,15 @@ def _table(folder: Path, columns: list[str]) -> pd.DataFrame:
 def _labelled(events: pd.DataFrame, labels: pd.DataFrame, event_type: EventType) -> tuple[pd.DataFrame, np.ndarray]:
     """The events whose answer is known, and the answer: the latest label counts.
 
-    Where silence means "negative", only events as old as `maturity` are used, labelled or not:
-    frauds are reported before all-clears, so young labels are nearly all positive.
+    Only events as old as `maturity` are used, labelled or not: bad news comes first, so the labels
+    of young events are nearly all positive.
     """
     latest = labels.sort_values("labelled_at", kind="stable").drop_duplicates("event_id", keep="last")
     answer = events["event_id"].map(latest.set_index("event_id")["label"])
+    last_known = max([events["occurred_at"].max(), *latest["labelled_at"].tail(1)])
+    keep = events["occurred_at"] <= last_known - event_type.maturity
     if event_type.unlabelled == "drop":
-        keep = answer.notna()
-    else:
-        last_known = max([events["occurred_at"].max(), *latest["labelled_at"].tail(1)])
-        keep = events["occurred_at"] <= last_known - event_type.maturity
+        keep &= answer.notna()
     return events[keep], answer[keep].eq(True).to_numpy(bool)
 
 

@@ -53,7 +53,7 @@ APPLICATION = EventType(
     label="is_default",
     decisions=("approve", "refer", "decline"),
     unlabelled="drop",
-    maturity=timedelta(days=90),
+    maturity=timedelta(days=365),
     review_rate=0.20,
     decline_rate=0.08,
     features=FeatureSet(

@@ -22,10 +22,10 @@ class EventType:
 
     `entities` are the id fields the event is about, echoed on each score. `decisions` names the
     three bands from low risk to high. `label` is the column of the answer in files of labelled
-    events. An event without a label counts, `maturity` after it occurred, as `unlabelled` says:
-    as a negative (nobody complained) or not at all. `review_rate` and `decline_rate` are the
-    shares of events that the two upper bands together, and the highest alone, may take: the
-    budget from which the trainer sets the thresholds.
+    events. Training uses events older than `maturity`, when their answers are in; one without a
+    label then counts as `unlabelled` says: as a negative (nobody complained) or not at all.
+    `review_rate` and `decline_rate` are the shares of events that the two upper bands together,
+    and the highest alone, may take: the budget from which the trainer sets the thresholds.
     """
 
     name: str

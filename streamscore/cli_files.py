@@ -1,0 +1,159 @@
+"""The commands that bring events in and out of files: simulate, replay, score, import."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streamscore.cli_options import with_settings
+from streamscore.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    from streamscore.core.event_type import EventType
+    from streamscore.settings import Settings
+
+FILE = click.Path(path_type=Path)
+event_type_option = click.option("--event-type", required=True, help="A built-in name, or module:NAME of your own.")
+
+
+def occurred_at_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The time of rows in files that have no column for it."""
+    return click.option(
+        "--occurred-at", callback=_time, metavar="TIME", help="Time of every row, for a file without that column."
+    )(command)
+
+
+def _time(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise click.BadParameter("expected now, or a time with a zone such as 2026-01-31T00:00:00Z")
+    return at
+
+
+@click.command()
+@click.option("--event-type", type=click.Choice(["transaction", "application"]), required=True)
+@click.option("--rows", type=click.IntRange(min=1), default=200_000, show_default=True, help="Events in the archive.")
+@click.option("--days", type=click.IntRange(min=1), default=800, show_default=True, help="Days that they span, to now.")
+@click.option("--archive", type=FILE, help="Write events and labels to FOLDER/<event type> instead of to Kafka.")
+@click.option("--rate", type=click.FloatRange(min=0.1), default=100.0, show_default=True, help="Events/s to Kafka.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@with_settings
+def simulate(settings: "Settings", event_type: str, archive: Path | None, rate: float, **history: int) -> None:
+    """Simulate events with late labels: a past into an archive folder, or the present to Kafka until Ctrl-C."""
+    from streamscore.core.catalogue import BUILT_IN
+
+    if archive:
+        _simulated_past(BUILT_IN[event_type], archive, **history)
+    else:
+        _simulated_present(settings, BUILT_IN[event_type], rate, history["seed"])
+
+
+def _simulated_past(event_type: "EventType", archive: Path, rows: int, days: int, seed: int) -> None:
+    from streamscore.archive import write_simulated
+    from streamscore.core.feature import DAY
+    from streamscore.live import GENERATORS
+
+    now = int(datetime.now(UTC).timestamp() * 1e6)
+    past = GENERATORS[event_type.name](rows, now - days * DAY, rows / (days * 86_400), seed, 0)
+    write_simulated(archive / event_type.name, event_type, past, now, "simulated")
+    click.echo(f"{rows:,} events, {int(past.label.sum()):,} positive, in {archive / event_type.name}")
+
+
+def _simulated_present(settings: "Settings", event_type: "EventType", rate: float, seed: int) -> None:
+    import signal
+    import threading
+
+    from streamscore.live import Flow, events, send
+
+    topics = [topic for topic, name in settings.inputs.items() if name == event_type.name]
+    if not topics:
+        raise SettingsError(f"inputs names no topic of {event_type.name} events")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    click.echo(f"sending {rate:g} events/s to {topics[0]} until Ctrl-C", err=True)
+    send(settings.kafka, [events(Flow(event_type, topics[0], rate), seed)], lambda: not stop.is_set(), lambda _: None)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--topic", help="Where to; the first input topic of that event type if not given.")
+@click.option("--rate", type=float, help="Events a second.")
+@click.option("--speed", type=float, help="Seconds of event time a second; as fast as possible with neither.")
+@event_type_option
+@occurred_at_option
+@with_settings
+def replay(settings: "Settings", file: Path, topic: str | None, event_type: str, **how: Any) -> None:
+    """Send the events of FILE (parquet, CSV, NDJSON) to a topic."""
+    from streamscore.event_types import find
+    from streamscore.files import wire_lines
+    from streamscore.replay import Pace, addressed
+    from streamscore.replay import replay as send
+
+    chosen = find(event_type)
+    target = topic or next((name for name, kind in settings.inputs.items() if kind == event_type), None)
+    if target is None:
+        raise SettingsError(f"inputs names no topic of {event_type}; give --topic")
+    try:
+        pace = Pace(how["rate"], how["speed"])
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    lines = (line for chunk in wire_lines(file, chosen, how["occurred_at"]) for line in chunk)
+    report = send(settings.kafka, target, addressed(chosen, lines), pace)
+    per_second = report.sent / report.seconds if report.seconds else 0
+    click.echo(f"{report.sent:,} events sent to {target} in {report.seconds:.1f} s, {per_second:,.0f}/s")
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=FILE)
+@click.argument("out", metavar="OUT", type=FILE)
+@event_type_option
+@occurred_at_option
+@with_settings
+def score(settings: "Settings", source: Path, out: Path, event_type: str, occurred_at: datetime | None) -> None:
+    """Score the events of file IN into file OUT, one row a row, as the worker would; no Kafka is needed."""
+    from streamscore.champions import first_champion
+    from streamscore.core.catalogue import Limits
+    from streamscore.event_types import find
+    from streamscore.files import suffix_of, wire_lines
+    from streamscore.score_file import score_file
+    from streamscore.store import ModelStore
+
+    suffix_of(out)
+    if not source.exists():
+        raise DataError(f"{source}: no such file")
+    if out.resolve() == source.resolve():
+        raise DataError(f"{out} would replace the file that is scored")
+    chosen = find(event_type)
+    bundle = first_champion(ModelStore(settings.models.store, chosen.name), chosen, settings.models.device)
+    limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
+    result = score_file(bundle, wire_lines(source, chosen, occurred_at), out, limits, datetime.now(UTC))
+    click.echo(f"{result.read:,} rows: {result.scored:,} scored, {result.alerts:,} alerts, {result.refused:,} refused")
+
+
+@click.command("import")
+@click.argument("file", type=FILE)
+@click.argument("archive", type=FILE)
+@event_type_option
+@click.option(
+    "--label-days", type=click.FloatRange(min=0), help="Days after which a label was known; the type's maturity."
+)
+@occurred_at_option
+def import_(file: Path, archive: Path, event_type: str, label_days: float | None, occurred_at: datetime | None) -> None:
+    """Turn FILE of labelled events (parquet, CSV, NDJSON) into an ARCHIVE folder to train on."""
+    from streamscore.archive import import_file
+    from streamscore.event_types import find
+
+    chosen = find(event_type)
+    delay = chosen.maturity if label_days is None else timedelta(days=label_days)
+    result = import_file(file, archive, chosen, delay, occurred_at)
+    click.echo(f"{result.events:,} events and {result.labels:,} labels in {archive}; {result.refused:,} rows refused")

@@ -1,0 +1,65 @@
+"""`streamscore models`: what is in the model store, and which bundle is the champion."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+
+@click.group()
+def models() -> None:
+    """The model store: bundles and the aliases champion, challenger and previous."""
+
+
+def in_store(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the model store of --event-type under --store."""
+
+    @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL.")
+    @click.option("--event-type", required=True, help="Name of the event type, as in the store.")
+    @wraps(command)
+    def opened(store: str, event_type: str, **rest: Any) -> Any:
+        from streamscore.store import ModelStore
+
+        return command(ModelStore(store, event_type), **rest)
+
+    return opened
+
+
+@models.command("list")
+@in_store
+def models_list(store: Any) -> None:
+    """Every bundle, oldest first, with its aliases and its quality on its own test part."""
+    pointing: dict[str, list[str]] = {}
+    for alias in ("champion", "challenger", "previous"):
+        pointing.setdefault(store.alias(alias) or "", []).append(alias)
+    for version in store.versions():
+        test = store.manifest(version).metrics.get("test", {})
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
+        click.echo(f"{version}  {figures}  {' '.join(pointing.get(version, []))}".rstrip())
+
+
+@models.command("show")
+@click.argument("version")
+@in_store
+def models_show(store: Any, version: str) -> None:
+    """A bundle's card, after its digests were verified. VERSION may be an alias."""
+    version = store.alias(version) or version if version in ("champion", "challenger", "previous") else version
+    files = store.read(version).files
+    click.echo(files["card.md"].decode() if "card.md" in files else store.manifest(version).model_dump_json(indent=2))
+
+
+@models.command("promote")
+@click.argument("version")
+@in_store
+def models_promote(store: Any, version: str) -> None:
+    """Make a bundle the champion, after its digests were verified; workers take it within seconds."""
+    store.promote(version)
+    click.echo(f"{version} is the champion")
+
+
+@models.command("rollback")
+@in_store
+def models_rollback(store: Any) -> None:
+    """Make the previous champion the champion again."""
+    click.echo(f"{store.rollback()} is the champion again")

@@ -1,0 +1,45 @@
+"""What commands have in common: their settings, and the environment of the Keras backend."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from streamscore.settings import Settings
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the settings of --config, the environment and --set, as its first argument."""
+
+    @click.option("--config", type=click.Path(path_type=Path), envvar="STREAMSCORE_CONFIG", help="YAML file.")
+    @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. kafka.group=risk.")
+    @wraps(command)
+    def loaded(config: Path | None, flags: tuple[str, ...], **rest: Any) -> Any:
+        return command(effective(config, flags)[0], **rest)
+
+    return loaded
+
+
+def effective(config: Path | None, flags: tuple[str, ...]) -> "tuple[Settings, dict[str, str]]":
+    """The settings in force and the origin of each."""
+    from streamscore.settings import load
+
+    return load(config, os.environ, flags)
+
+
+def prepare_process() -> None:
+    """Logs to standard error, and TensorFlow told to be quiet and to give equal numbers on every machine."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Its oneDNN kernels change the order of sums with the processor they find.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    # It warns of compiling several shapes, which is what the scorer means to do.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,0 +1,95 @@
+"""Simulated events as they would arrive now: sent to Kafka at a rate, stamped with the present."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from confluent_kafka import KafkaError
+
+from streamscore import simulator
+from streamscore.core.event_type import EventType
+from streamscore.errors import BrokerError
+from streamscore.kafka_clients import producer
+from streamscore.settings import Kafka
+from streamscore.simulator import Simulated
+
+# Events are drawn a second at a time and sent in slices: 50 slices a second look like a stream.
+SLICE_SECONDS = 0.02
+
+GENERATORS: Mapping[str, Callable[..., Simulated]] = {
+    "transaction": simulator.transactions,
+    "application": simulator.applications,
+}
+
+
+class Flow(NamedTuple):
+    """A stream to simulate: which events, to which topic, how many a second."""
+
+    event_type: EventType
+    topic: str
+    rate: float
+
+
+class Sent(NamedTuple):
+    """One message on its way, and the id by which it is found again."""
+
+    event_id: str
+    topic: str
+    key: bytes
+    value: bytes
+
+
+def events(flow: Flow, seed: int) -> Iterator[list[Sent]]:
+    """A second's worth of a flow at each step, without end; stamped with the time at which it is drawn."""
+    first = 0
+    owed = 0.0
+    while True:
+        owed += flow.rate
+        rows, owed = int(owed), owed - int(owed)
+        now = time.time_ns() // 1000
+        drawn = _stamped(GENERATORS[flow.event_type.name](max(1, rows), now, flow.rate, seed, first), now)
+        first += len(drawn.label)
+        columns = drawn.columns["event_id"], simulator.keys(flow.event_type, drawn)
+        rows_of = zip(*columns, simulator.json_lines(flow.event_type, drawn), strict=True)
+        yield [Sent(event_id, flow.topic, key, value) for event_id, key, value in rows_of][:rows]
+
+
+def _stamped(drawn: Simulated, now: int) -> Simulated:
+    """The simulator's days have a rhythm; a live stream has the clock's own time, spread over the past second."""
+    rows = len(drawn.label)
+    return replace(drawn, columns={**drawn.columns, "occurred_at": now - np.arange(rows, 0, -1) * (1_000_000 // rows)})
+
+
+def send(
+    kafka: Kafka, drawing: list[Iterator[list[Sent]]], going: Callable[[], bool], on_sent: Callable[[Sent], None]
+) -> None:
+    """Send what is drawn, a second's worth a second, while `going()`; returns when all is acknowledged.
+
+    `on_sent` hears of each message just before it is handed over. BrokerError when one is refused.
+    """
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            failures.append(error.str())
+
+    client = producer(kafka, lambda _: None, delivered)
+    second = time.monotonic()
+    while going() and not failures:
+        messages = [message for flow in drawing for message in next(flow, [])]
+        slices = round(1 / SLICE_SECONDS)
+        for number in range(slices):
+            for message in messages[number::slices]:
+                on_sent(message)
+                client.produce(message.topic, message.value, message.key)
+            client.poll(0)
+            time.sleep(max(0.0, second + (number + 1) * SLICE_SECONDS - time.monotonic()))
+            if not going():
+                break
+        second = max(second + 1, time.monotonic() - 1)  # a machine that sleeps is not made up for in one burst
+    client.flush()
+    client.close()
+    if failures:
+        raise BrokerError(f"an event was not taken: {failures[0]}")

@@ -1,0 +1,186 @@
+"""Alert rules and dashboard, judged by Prometheus itself on the series that a worker exposes."""
+
+import http.client
+import json
+import math
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+import yaml
+
+from streamscore.core.catalogue import DeadLetter
+from streamscore.core.pipeline import Outcome
+from streamscore.metrics import Metrics
+from streamscore.probe import Pulse, serve
+from streamscore.settings import Http
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+RULE_TESTS = ROOT / "deploy" / "prometheus" / "rules_test.yml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "streamscore.json"
+
+Query = Callable[[str], list[dict[str, Any]]]
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} IS NOT INSTALLED: ALERT RULES AND DASHBOARD WERE NOT TESTED; install Prometheus")
+    return found
+
+
+def promtool(*arguments: str | Path) -> None:
+    command = [program("promtool"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def work(metrics: Metrics) -> None:
+    """One batch of each event type, with something of everything that is counted."""
+    random = np.random.default_rng(1)
+    metrics.connected.set(1)
+    metrics.ready.set(1)
+    metrics.lags({("transactions", 0): 3, ("applications", 0): 0}, {"transactions": 1.0, "applications": 1.0}, 2.0)
+    metrics.commit_failures.inc()
+    metrics.device.labels("cpu, tensorflow").set(1)
+    for event_type, topic in (("transaction", "transactions"), ("application", "applications")):
+        risks = random.random(100)
+        outcome = Outcome(
+            scores=[],
+            alerts=[],
+            dead_letters=[],
+            offsets={},
+            risks=risks,
+            bands=np.digitize(risks, [0.5, 0.9]),
+            refused=[DeadLetter("missing_field", "amount", "is missing")],
+            timestamps=np.zeros(101, np.int64),
+            unknown_values={"country": 1},
+            ignored_fields=1,
+        )
+        metrics.consumed.labels(topic).inc(101)
+        metrics.batch(event_type, ("approve", "review", "decline"), outcome)
+        metrics.age.observe(event_type, random.random(101))
+        metrics.stage.observe("model", random.random(1) / 100)
+        metrics.use_model(event_type, "v1", None)
+        metrics.model_failures.labels(event_type).inc()
+
+
+@pytest.fixture(scope="module")
+def query(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    """Instant queries to a Prometheus of this test's own, which scrapes a worker's metrics at work."""
+    prometheus, folder = program("prometheus"), tmp_path_factory.mktemp("prometheus")
+    metrics = Metrics()
+    server = serve(Http(port=0), metrics.registry, Pulse())
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"},
+        "scrape_configs": [
+            {"job_name": "streamscore", "static_configs": [{"targets": [f"127.0.0.1:{server.server_address[1]}"]}]}
+        ],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    options = ("config.file=prometheus.yml", "storage.tsdb.path=data", f"web.listen-address=127.0.0.1:{port}")
+    command = [prometheus, *(f"--{option}" for option in options)]
+    with (folder / "log").open("w") as log:
+        child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+    def ask(expression: str) -> list[dict[str, Any]]:
+        work(metrics)
+        return answered(port, expression)
+
+    try:
+        until(lambda: bool(ask("count_over_time(up[1m]) >= 4")), "Prometheus has not scraped", folder / "log")
+        yield ask
+    finally:
+        child.terminate()
+        child.wait(30)
+        server.shutdown()
+        server.server_close()
+
+
+def answered(port: int, expression: str) -> list[dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", f"/api/v1/query?{urlencode({'query': expression})}")
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return []  # not started yet
+    finally:
+        connection.close()
+    assert answer["status"] == "success", answer
+    result = answer["data"]["result"]
+    return result if answer["data"]["resultType"] == "vector" else [{"metric": {}, "value": result}]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def until(true: Callable[[], bool], otherwise: str, log: Path) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > end:
+            pytest.fail(f"{otherwise}:\n{log.read_text()[-2000:]}")
+        time.sleep(0.1)
+
+
+def panels() -> list[tuple[str, str]]:
+    """Each panel's title and expressions, the variables filled in."""
+    filled = {"$__rate_interval": "5s", "$job": "streamscore", "$instance": ".*"}
+    found = []
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            for name, value in filled.items():
+                expression = expression.replace(name, value)
+            found.append((panel["title"], expression))
+    return found
+
+
+def test_promtool_accepts_the_rules() -> None:
+    """promtool finds no fault in the rules, nor a second rule of the same kind."""
+    promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+
+
+def test_promtool_accepts_the_scrape_configuration() -> None:
+    """promtool finds no fault in the configuration that compose mounts, nor in the rules it names."""
+    promtool("check", "config", ROOT / "deploy" / "prometheus" / "prometheus.yml")
+
+
+@pytest.mark.slow
+def test_alerts_fire_resolve_and_stay_silent() -> None:
+    """Every alert does in every episode what the rule tests say."""
+    promtool("test", "rules", RULE_TESTS)
+
+
+@pytest.mark.parametrize(("title", "expression"), panels())
+def test_every_panel_has_something_to_show(query: Query, title: str, expression: str) -> None:
+    """Each query of the dashboard finds a finite value in a worker's metrics."""
+    values = [float(series["value"][1]) for series in query(expression)]
+    assert any(math.isfinite(value) for value in values), f"{title}: {expression}"
+
+
+def test_a_misspelt_metric_has_nothing_to_show(query: Query) -> None:
+    """The test before this one can fail: Prometheus answers with nothing, not with an error."""
+    assert query("rate(streamscore_event_scored_total[5s])") == []
+
+
+def test_rules_are_tested_on_series_that_a_worker_exposes(query: Query) -> None:
+    """Each input series of the rule tests has the name and labels that Prometheus gets from a worker."""
+    tests = yaml.safe_load(RULE_TESTS.read_text())["tests"]
+    inputs = {series["series"] for test in tests for series in test["input_series"]}
+    assert inputs
+    for name, labels in (re.fullmatch(r"(\w+)\{(.*)\}", text).groups() for text in inputs):  # type: ignore[union-attr]
+        live = {frozenset(series["metric"]) - {"__name__"} for series in query(name)}
+        assert live == {frozenset(re.findall(r"(\w+)=", labels))}, name
