@@ -1,5 +1,5 @@
 # Every target sets up what it needs in .venv, from the lock, and says what it is doing.
-# PYTHON chooses the interpreter (3.11, 3.12 or 3.13); ARGS goes to `make demo`; ONLY to `make evidence`.
+# PYTHON chooses the interpreter (3.11, 3.12 or 3.13); ARGS goes to `make demo`; ONLY and DATA to `make evidence`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
 ONLY ?=
+DATA ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# As the commands themselves do: TensorFlow's oneDNN kernels change the order of sums with the processor.
+export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 # Hashes are checked in both ways; uv is only quicker.
 ifdef UV
@@ -46,7 +49,7 @@ bench-gpu: $(VENV)/dev.done  ## rows/s of the compiled scorer on a GPU, where th
 
 evidence: $(VENV)/dev.done  ## the long form of every guarantee: build/evidence.json; ONLY=name for one
 	@echo "== evidence"
-	@$(BIN)/python -m tests.evidence $(ONLY)
+	@DATA=$(DATA) $(BIN)/python -m tests.evidence $(ONLY)
 
 lock: $(VENV)/python.done  ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv"; exit 1; }

@@ -59,7 +59,7 @@ def config() -> None:
 @click.option("--set", "flags", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. kafka.group=risk.")
 def config_show(config: Path | None, flags: tuple[str, ...]) -> None:
     """Print each setting with its value and origin; secrets are masked."""
-    from streamscore.settings import shown
+    from streamscore.settings_load import shown
 
     rows = list(shown(*effective(config, flags)))
     width = max(len(row.key) for row in rows)

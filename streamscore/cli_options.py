@@ -28,7 +28,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def effective(config: Path | None, flags: tuple[str, ...]) -> "tuple[Settings, dict[str, str]]":
     """The settings in force and the origin of each."""
-    from streamscore.settings import load
+    from streamscore.settings_load import load
 
     return load(config, os.environ, flags)
 

@@ -8,21 +8,23 @@ a partition gained starts at its committed offset.
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streamscore.core.event import Record
 from streamscore.core.order import Partition
-from streamscore.errors import BrokerError, OffsetsExpired, SettingsError
+from streamscore.errors import BrokerError, OffsetsExpired
 from streamscore.kafka_clients import FATAL_CODES, as_partition, consumer
+from streamscore.kafka_start import start_offsets
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
 OnPartitions = Callable[[Collection[Partition]], None]
-REQUEST_SECONDS = 10.0
+# The next offsets of partitions whose earlier events this worker has scored already, as far as it
+# remembers; None while outputs of theirs are not acknowledged.
+Resume = Callable[[Collection[Partition]], Mapping[Partition, int] | None]
 # Between two questions whether a broker is back; each costs up to PROBE_TIMEOUT of the loop.
 PROBE_SECONDS, PROBE_TIMEOUT = 2.0, 0.5
 
@@ -30,9 +32,11 @@ PROBE_SECONDS, PROBE_TIMEOUT = 2.0, 0.5
 class KafkaSource:
     """Records of the partitions this worker owns. Used from one thread."""
 
-    def __init__(self, kafka: Kafka, topics: list[str], on_gained: OnPartitions, on_leaving: OnPartitions) -> None:
+    def __init__(
+        self, kafka: Kafka, topics: list[str], resume: Resume, on_gained: OnPartitions, on_leaving: OnPartitions
+    ) -> None:
         self._kafka, self._topics = kafka, topics
-        self._on_gained, self._on_leaving = on_gained, on_leaving
+        self._resume, self._on_gained, self._on_leaving = resume, on_gained, on_leaving
         self._owner: Consumer = consumer(kafka, self.on_error)
         self._reader: Consumer = consumer(kafka, self.on_error)
         self._assigned: list[Partition] = []  # by the group, their start not yet known
@@ -110,7 +114,8 @@ class KafkaSource:
 
         What was not taken is offered again with the next commit, or read again by the next owner.
         """
-        ours = [TopicPartition(*p, offset) for p, offset in offsets.items() if p in self._owned]
+        # An offset from before a partition was lost and regained would set the group back.
+        ours = [TopicPartition(*p, o) for p, o in offsets.items() if p in self._owned and o > self._start[p]]
         if not ours:
             return True
         try:
@@ -173,9 +178,16 @@ class KafkaSource:
             self._paused.discard(partition)
 
     def _begin(self, partitions: list[Partition]) -> None:
-        """Start reading partitions where the group stands; tried again while no broker answers."""
+        """Start reading partitions where the group stands; tried again while no broker answers.
+
+        A worker that lost a partition in an outage and gets it back goes on after the last event
+        whose outputs Kafka has, although it could not commit it: nothing is scored twice.
+        """
+        done = self._resume(partitions)
+        if done is None:
+            return
         try:
-            starts = self._starts(partitions)
+            starts = start_offsets(self._owner, self._kafka, partitions)
         except KafkaException as error:
             self._raise_if_fatal(error.args[0])
             log.warning("committed offsets not known yet: %s", error.args[0].str())
@@ -183,39 +195,10 @@ class KafkaSource:
         for partition, offset in starts.items():
             self._start[partition] = offset
             self._owned[partition] = TopicPartition(*partition)
-        self._reader.incremental_assign([TopicPartition(*p, offset) for p, offset in starts.items()])
+        ahead = {p: max(offset, done.get(p, offset)) for p, offset in starts.items()}
+        self._reader.incremental_assign([TopicPartition(*p, offset) for p, offset in ahead.items()])
         self._assigned = []
         self._on_gained(list(starts))
-
-    def _starts(self, partitions: list[Partition]) -> dict[Partition, int]:
-        topics = {topic for topic, _ in partitions}
-        counts = self._owner.list_topics(timeout=REQUEST_SECONDS).topics
-        everywhere = [TopicPartition(topic, p) for topic in topics for p in counts[topic].partitions]
-        committed = {as_partition(p): p.offset for p in self._owner.committed(everywhere, timeout=REQUEST_SECONDS)}
-        known = {topic for (topic, _), offset in committed.items() if offset >= 0}
-        fresh = {p: self._first_offset(p, p[0] in known) for p in partitions if committed[p] < 0}
-        if fresh:
-            # Committed at once: else `latest` would be a later one after a crash, and events in between lost.
-            self._owner.commit(offsets=[TopicPartition(*p, o) for p, o in fresh.items()], asynchronous=False)
-        return {p: fresh.get(p, committed[p]) for p in partitions}
-
-    def _first_offset(self, partition: Partition, group_knows_topic: bool) -> int:
-        """Where to start a partition that the group has never read.
-
-        In a topic it does know, the partition is a new one, and all of it is to be scored.
-        """
-        low, high = self._owner.get_watermark_offsets(TopicPartition(*partition), timeout=REQUEST_SECONDS)
-        start = "earliest" if group_knows_topic else self._kafka.start_from
-        if start is None:
-            raise SettingsError(
-                f"group {self._kafka.group} has never read {partition[0]}: "
-                "set kafka.start_from to latest, earliest or a time"
-            )
-        if start in ("earliest", "latest"):
-            return int(low if start == "earliest" else high)
-        at = int(datetime.fromisoformat(start).timestamp() * 1000)
-        found = self._owner.offsets_for_times([TopicPartition(*partition, at)], timeout=REQUEST_SECONDS)[0].offset
-        return int(found if found >= 0 else high)
 
     def _note(self, message: Any) -> bool:
         """Read an event about a partition that is not a record; always False."""

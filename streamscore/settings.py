@@ -1,26 +1,16 @@
-"""Every setting of the worker: one YAML file, `STREAMSCORE_…` variables, flags; later ones win.
+"""Every setting of the worker, with its default and meaning.
 
-Unknown keys are errors with a suggestion. Decision thresholds are not settings: they belong to
+Decision thresholds are not settings: they belong to
 the bundle, because they only mean something together with its model.
 """
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_origin
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
-from streamscore.errors import SettingsError
-
-PREFIX = "STREAMSCORE_"
-# Variables of that prefix which are not settings: where the file is, and two of the test suite.
-NOT_SETTINGS = {"STREAMSCORE_CONFIG", "STREAMSCORE_REQUIRE_KAFKA", "STREAMSCORE_TEST_BOOTSTRAP"}
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Options = dict[str, str | int | float | bool]
-SECRET_WORDS = ("password", "secret", "token", "jaas", "ssl.key.pem", "credential", "oauthbearer.config")
 
 # librdkafka options that would break a guarantee, and what to do instead.
 REFUSED = {
@@ -137,43 +127,6 @@ class Settings(_Section):
     drain_seconds: float = Field(30.0, gt=0, description="longest time to finish and commit when stopping, s")
 
 
-class Origin(NamedTuple):
-    """One effective value and where it came from."""
-
-    key: str
-    value: str
-    origin: str
-
-
-def load(
-    file: Path | None, environment: Mapping[str, str], flags: Sequence[str] = ()
-) -> tuple[Settings, dict[str, str]]:
-    """The settings and, by dotted key, the origin of each one that is not a default.
-
-    `flags` are `key=value` with dotted keys. SettingsError names the key and what is allowed.
-    """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for path, value, origin in _given(file, environment, flags):
-        resolved = _resolved(path, origin)
-        _put(values, resolved, value)
-        origins[".".join(resolved)] = origin
-    try:
-        return Settings.model_validate(values), origins
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise SettingsError(f"{key}: {first['msg']} (from {origins.get(key, 'settings')})") from None
-
-
-def shown(settings: Settings, origins: Mapping[str, str]) -> Iterator[Origin]:
-    """Each effective value with its origin; secrets masked."""
-    for path, value in _leaves(settings.model_dump()):
-        key = ".".join(path)
-        text = "********" if any(word in key for word in SECRET_WORDS) else str(value)
-        yield Origin(key, text, origins.get(key, "default"))
-
-
 def described() -> Iterator[tuple[str, str, str]]:
     """Each setting's key, default and meaning, for the documentation."""
     for name, section in Settings.model_fields.items():
@@ -182,76 +135,3 @@ def described() -> Iterator[tuple[str, str, str]]:
                 yield f"{name}.{key}", str(field.default), field.description or ""
         else:
             yield name, str(section.default), section.description or ""
-
-
-def _given(
-    file: Path | None, environment: Mapping[str, str], flags: Sequence[str]
-) -> Iterator[tuple[list[str], Any, str]]:
-    """Every given value as (path, value, origin), weakest source first."""
-    if file:
-        for path, value in _leaves(_yaml(file)):
-            yield path, value, str(file)
-    for name, text in sorted(environment.items()):
-        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
-            yield name.removeprefix(PREFIX).lower().split("__"), _parsed(text), name
-    for flag in flags:
-        key, equals, text = flag.partition("=")
-        if not equals:
-            raise SettingsError(f"--set {flag}: expected key=value")
-        yield key.split("."), _parsed(text), f"--set {key}"
-
-
-def _yaml(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(content or {}, dict):
-        raise SettingsError(f"{file}: expected a mapping of settings")
-    return content or {}
-
-
-def _parsed(text: str) -> Any:
-    """A flag's or variable's text; a mapping is written as YAML: `{a: b}`."""
-    try:
-        return yaml.safe_load(text) if text.startswith("{") else text
-    except yaml.YAMLError:
-        raise SettingsError("a value that starts with { must be a YAML mapping") from None
-
-
-def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[list[str], Any]]:
-    for name, value in values.items():
-        here = (*path, str(name))
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, here)
-        else:
-            yield list(here), value
-
-
-def _resolved(path: list[str], origin: str) -> list[str]:
-    """The path to an existing setting; below a mapping of free names the rest is one name."""
-    model: type[BaseModel] = Settings
-    for depth, name in enumerate(path):
-        if name not in model.model_fields:
-            near = difflib.get_close_matches(name, model.model_fields, n=1)
-            hint = f"; did you mean {'.'.join([*path[:depth], near[0]])}?" if near else ""
-            raise SettingsError(f"{origin}: there is no setting {'.'.join(path)}{hint}")
-        annotation = model.model_fields[name].annotation
-        rest = path[depth + 1 :]
-        if get_origin(annotation) is dict and rest:
-            # A variable's name cannot hold the dots of a librdkafka option.
-            dotted = "_".join(rest).replace("_", ".") if origin.startswith(PREFIX) else ".".join(rest)
-            return [*path[: depth + 1], dotted]
-        if rest and not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            raise SettingsError(f"{origin}: {'.'.join(path[: depth + 1])} has no settings below it")
-        model = annotation if rest else model  # type: ignore[assignment]
-    return path
-
-
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
-    """Set the value at a path of nested mappings."""
-    for name in path[:-1]:
-        values = values.setdefault(name, {})
-    values[path[-1]] = value

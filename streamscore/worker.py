@@ -20,7 +20,8 @@ from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.order import EventTimeOrder, Partition
-from streamscore.core.pipeline import Outcome, no_history, process
+from streamscore.core.pipeline import no_history, process
+from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
 from streamscore.kafka_sink import KafkaSink
 from streamscore.kafka_source import KafkaSource
@@ -54,14 +55,6 @@ class Stream:
     oldest: float = 0.0  # when the oldest buffered entry was read
 
 
-@dataclass
-class Unconfirmed:
-    """What was handed to Kafka and may not be committed yet."""
-
-    offsets: dict[Partition, int] = field(default_factory=dict)
-    timestamps: list[tuple[str, np.ndarray]] = field(default_factory=list)
-
-
 class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
@@ -74,7 +67,6 @@ class Worker:
         self._policy = BatchPolicy(settings.batch.max_events, settings.batch.max_age_ms / 1000)
         self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
         self.metrics, self.pulse = metrics, pulse
-        self._unconfirmed, self._committable = Unconfirmed(), dict[Partition, int]()
         self._newest: dict[str, float] = {}
         self._stopping, self._stop_at = False, float("inf")
         self._lap_started, self._rebalances = 0.0, 0
@@ -90,8 +82,10 @@ class Worker:
         for stream in self._streams.values():
             self.metrics.use_model(stream.bundle.event_type.name, stream.bundle.manifest.version, None)
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
-        self._source = KafkaSource(self._settings.kafka, list(self._types_of), self._gained, self._leaving)
-        self._sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.on_error, self._out_of_time)
+        topics = list(self._types_of)
+        self._source = KafkaSource(self._settings.kafka, topics, self._resume, self._gained, self._leaving)
+        sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.on_error, self._out_of_time)
+        self._delivery = Delivery(self._source, sink, self.metrics)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -102,7 +96,7 @@ class Worker:
         finally:
             gc.enable()
             self._source.close()
-        self._sink.close()
+        sink.close()
 
     def _turn(self, watch: ChampionWatch) -> None:
         """Once around: group, models, records, batches, acknowledgements, commit."""
@@ -152,52 +146,32 @@ class Worker:
                 return
             self._lap("release")
             outcome = process(entries, stream.bundle, no_history, datetime.now(UTC), self._lap)
-            self._publish(stream, outcome)
+            self._delivery.publish(stream.bundle.event_type.name, outcome)
+            self._lap("publish")
+            self.metrics.batch(stream.bundle.event_type.name, stream.bundle.event_type.decisions, outcome)
             self._newest[entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
             stream.oldest = time.monotonic()
-
-    def _publish(self, stream: Stream, outcome: Outcome) -> None:
-        self._sink.publish(outcome)
-        self._lap("publish")
-        self._unconfirmed.offsets |= outcome.offsets
-        self._unconfirmed.timestamps.append((stream.bundle.event_type.name, outcome.timestamps))
-        self.metrics.batch(stream.bundle.event_type.name, stream.bundle.event_type.decisions, outcome)
 
     def _confirm(self, idle: bool) -> None:
         """Wait for acknowledgements when there is time, or it is time to commit; then commit."""
         due = time.monotonic() - self._last_commit >= self._settings.batch.commit_interval_ms / 1000
-        if not (idle or due) or not (self._unconfirmed.offsets or self._committable):
+        if not (idle or due) or not self._delivery.open:
             return
         self._lap_started = time.perf_counter()
-        while not self._acknowledged(CONFIRM_SLICE):
+        while not self._delivery.acknowledged(CONFIRM_SLICE):
             self.pulse.turn(self._waiting_for() or "acknowledgements")
             self._report()
             self._source.poll_group()
             if self._stopping:
                 return
         self._lap("acknowledge")
-        if due:
-            self._commit()
+        if due and self._source.connected:  # a commit without a broker would hold the loop for a minute
+            self._last_commit = time.monotonic()
+            self._delivery.commit()
             self._lap("commit")
 
-    def _acknowledged(self, seconds: float) -> bool:
-        """Whether every output so far is in Kafka; its input offsets are committable from then on."""
-        if not self._sink.confirm(seconds):
-            return False
-        now = time.time()
-        for name, timestamps in self._unconfirmed.timestamps:
-            known = timestamps[timestamps >= 0]
-            self.metrics.age.observe(name, np.maximum(now - known / 1000, 0.0))
-        self._committable |= self._unconfirmed.offsets
-        self._unconfirmed = Unconfirmed()
-        return True
-
-    def _commit(self) -> None:
-        self._last_commit = time.monotonic()
-        if self._source.commit(self._committable):
-            self._committable = {}
-        else:
-            self.metrics.commit_failures.inc()
+    def _resume(self, partitions: Collection[Partition]) -> dict[Partition, int] | None:
+        return self._delivery.resume(partitions, CONFIRM_SLICE)
 
     def _gained(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
@@ -206,12 +180,9 @@ class Worker:
 
     def _leaving(self, partitions: Collection[Partition]) -> None:
         """Partitions go to another worker: commit what is acknowledged, forget what is not scored."""
-        if self._acknowledged(LEAVING_SECONDS):
-            self._commit()
+        self._delivery.leave(partitions, LEAVING_SECONDS)
         for partition in partitions:
             self._streams[self._types_of[partition[0]]].order.drop(partition)
-            self._unconfirmed.offsets.pop(partition, None)
-            self._committable.pop(partition, None)
 
     def _swap(self, bundles: list[Bundle]) -> None:
         """Use new champions from the next batch on."""
@@ -264,13 +235,13 @@ class Worker:
     def _drain(self) -> None:
         """Let Kafka acknowledge what was handed over, commit it, and no more."""
         log.info("stopping: waiting for acknowledgements")
-        while not self._acknowledged(CONFIRM_SLICE):
+        while not self._delivery.acknowledged(CONFIRM_SLICE):
             if self._out_of_time():
                 raise DrainTimeout(
                     f"outputs were not acknowledged within {self._settings.drain_seconds:g} s; "
                     "their events are not committed and will be scored again"
                 )
-        self._commit()
+        self._delivery.commit()
 
     def _out_of_time(self) -> bool:
         return self._stopping and time.monotonic() > self._stop_at

@@ -8,8 +8,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -35,7 +36,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     error: str
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A record and what it said: an event, or a dead letter where it said nothing usable.
 
     `at` is the event's time in seconds since 1970; a dead letter has none and stands where the
@@ -57,7 +58,6 @@ class Limits(NamedTuple):
 
 
 DecodeOne = Callable[[Record], Entry]
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def decode(event_type: EventType, records: Sequence[Record], now: datetime, limits: Limits) -> list[Entry]:
@@ -81,9 +81,12 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
     has a key too many (or a null, or an escaped mark): only then is it parsed again to see which.
     """
     parse: Callable[[bytes], Any] = msgspec.json.Decoder(event_type.struct).decode
-    as_tuple = msgspec.structs.astuple
-    marks = tuple(2 + 2 * field.quoted for field in event_type.fields)
-    full = sum(marks)
+    marks = {field.name: 2 + 2 * field.quoted for field in event_type.fields}
+    full = sum(marks.values())
+    optional = [field.name for field in event_type.fields if field.optional]
+    # With a second name beside them the getter's answer is a tuple, however many they are.
+    given: Callable[[Event], tuple[Any, ...]] = attrgetter("event_id", "event_id", *optional)
+    weights = (0, 0, *(marks[name] for name in optional))
 
     def one(record: Record) -> Entry:
         value = record.value
@@ -95,10 +98,11 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
             event = parse(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Entry(record, None, -1.0, _reason(event_type, error))
-        values = as_tuple(event)
-        expected = full if None not in values else sum(m for m, v in zip(marks, values, strict=True) if v is not None)
-        if value.count(b'"') == expected and event.occurred_at >= EARLIEST:
-            return Entry(record, event, event.occurred_at.timestamp())
+        present = given(event)
+        missing = sum(w for w, v in zip(weights, present, strict=True) if v is None) if None in present else 0
+        at = event.occurred_at.timestamp()
+        if value.count(b'"') == full - missing and at >= 0:
+            return Entry(record, event, at)
         return _second_look(event_type, record, event)
 
     return one
@@ -106,7 +110,7 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
 
 def _second_look(event_type: EventType, record: Record, event: Event) -> Entry:
     """A full parse of a message that the quick count could not clear."""
-    if event.occurred_at < EARLIEST:
+    if event.occurred_at.timestamp() < 0:
         return _refused(record, "out_of_range", "occurred_at", "occurred_at is before 1970")
     try:
         keys = _top_level_keys(record.value or b"")

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -11,7 +10,6 @@ import numpy as np
 from streamscore.core.bundle import Bundle, Contributions, Thresholds
 from streamscore.core.catalogue import Entry
 from streamscore.core.event import Headers
-from streamscore.core.event_type import EventType
 
 Severity = Literal["medium", "high"]
 
@@ -36,7 +34,7 @@ class Score(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     score_id: str
     event_id: str | int
     event_type: str
-    entities: dict[str, str | int]
+    entities: msgspec.Struct
     risk: float
     decision: str
     model: str
@@ -54,7 +52,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     alert_id: str
     event_id: str | int
     event_type: str
-    entities: dict[str, str | int]
+    entities: msgspec.Struct
     severity: Severity
     risk: float
     decision: str
@@ -109,37 +107,30 @@ def scores(
     decisions = [event_type.decisions[band] for band in bands(risks, bundle.manifest.thresholds).tolist()]
     # Nine decimals are beyond float32's own precision and a third of the bytes of its repr.
     rounded = np.round(risks.astype(np.float64), 9).tolist()
-    entities = _entities(event_type)
-    name = event_type.name
-    return [
-        Score(
-            f"{record.topic}-{record.partition}-{record.offset}",
-            event.event_id,
-            name,
-            entities(event),
-            risk,
-            decision,
-            version,
-            record.topic,
-            record.partition,
-            record.offset,
-            event.occurred_at,
-            now,
-            why.get(row, ()),
+    entities = event_type.entities_of
+    scored = []
+    for row, (entry, risk, decision) in enumerate(zip(entries, rounded, decisions, strict=True)):
+        record, event = entry.record, entry.event
+        if event is None:
+            continue
+        scored.append(
+            Score(
+                f"{record.topic}-{record.partition}-{record.offset}",
+                event.event_id,
+                event_type.name,
+                entities(event),
+                risk,
+                decision,
+                version,
+                record.topic,
+                record.partition,
+                record.offset,
+                event.occurred_at,
+                now,
+                why.get(row, ()),
+            )
         )
-        for row, ((record, event, *_), risk, decision) in enumerate(zip(entries, rounded, decisions, strict=True))
-        if event is not None
-    ]
-
-
-def _entities(event_type: EventType) -> Any:
-    """The function that gives an event's entity ids by name."""
-    names = event_type.entities
-    if len(names) == 1:
-        only = attrgetter(names[0])
-        return lambda event: {names[0]: only(event)}
-    values = attrgetter(*names)
-    return lambda event: dict(zip(names, values(event), strict=True))
+    return scored
 
 
 def alert(score: Score, severity: Severity) -> Alert:

@@ -7,6 +7,7 @@ decoding, features and privacy need to know. Nothing here knows Kafka, files or 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -129,8 +130,7 @@ def column(field: Field, values: Sequence[Any]) -> Any:
     if field.kind == "time":
         return microseconds(values)
     if field.kind == "category":
-        code_of = field.codes.get
-        return np.fromiter((code_of(value, UNKNOWN) for value in values), np.int64, len(values))
+        return np.fromiter(map(field.codes.get, values, repeat(UNKNOWN)), np.int64, len(values))
     if field.kind == "number":
         return np.asarray(values, np.float64)
     return values
@@ -142,5 +142,5 @@ def microseconds(times: Sequence[datetime]) -> np.ndarray:
     `timestamp()` is a float64 of seconds: until the year 2242 its error is at most half of
     2**-20 s, so rounding gives back the exact microsecond.
     """
-    seconds = np.fromiter((time.timestamp() for time in times), np.float64, len(times))
+    seconds = np.fromiter(map(datetime.timestamp, times), np.float64, len(times))
     return np.rint(seconds * 1e6).astype(np.int64)

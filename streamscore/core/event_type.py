@@ -3,7 +3,7 @@
 This is the value a user's own module makes; `transaction.py` and `application.py` are two of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -73,6 +73,15 @@ class EventType:
         if len(names) == 1:
             return lambda event: (getattr(event, names[0]),)
         return attrgetter(*names)
+
+    @cached_property
+    def entities_of(self) -> Callable[[Any], msgspec.Struct]:
+        """The function that gives an event's entity ids, as a struct with a field for each."""
+        ids = msgspec.defstruct("Entities", [(name, str | int) for name in self.entities], frozen=True, gc=False)
+        values = attrgetter(*self.entities)
+        if len(self.entities) == 1:
+            return lambda event: ids(values(event))
+        return lambda event: ids(*values(event))
 
     def may_be_reason(self, feature: Feature) -> bool:
         """Whether a feature may be named as a reason: no protected field feeds it."""

@@ -68,8 +68,8 @@ def process(entries: Sequence[Entry], bundle: Bundle, history: History, now: dat
     scored = scores(bundle, valid, risks, why, now)
     outcome = Outcome(
         scores=[
-            Message(record.key, _encode(score), record.headers and _trace(record.headers))
-            for (record, *_), score in zip(valid, scored, strict=True)
+            Message((record := entry.record).key, _encode(score), record.headers and _trace(record.headers))
+            for entry, score in zip(valid, scored, strict=True)
         ],
         alerts=[
             Message(valid[i].record.key, _encode(alert(scored[i], _severity(band[i]))), _trace(valid[i].record.headers))

@@ -13,7 +13,8 @@ import yaml
 
 from streamscore import errors
 from streamscore.metrics import Metrics
-from streamscore.settings import NOT_SETTINGS, Settings, load
+from streamscore.settings import Settings
+from streamscore.settings_load import NOT_SETTINGS, load
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

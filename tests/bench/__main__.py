@@ -1,0 +1,46 @@
+"""`make bench`: every figure with its bar, to build/bench.json; fails when a bar does not hold."""
+
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from streamscore.archive import write_simulated
+from streamscore.core.transaction import TRANSACTION
+from streamscore.simulator import transactions
+from streamscore.store import ModelStore, load
+from tests.bench import in_process, on_kafka
+from tests.bench.rows import publish
+from tests.running import START
+from trainer.run import Progress, place, train_once
+from trainer.settings import TrainingSettings
+
+BUILD = Path("build")
+
+
+def champion(folder: Path) -> Path:
+    """A store with a model of the default network, trained on enough for sensible thresholds."""
+    drawn = transactions(100_000, START, 0.01, 5)
+    write_simulated(folder / "archive", TRANSACTION, drawn, int(drawn.labelled_at.max()), "past")
+    store = ModelStore(str(folder / "models"), "transaction")
+    told = Progress(lambda _: None, lambda _: None)
+    manifest = train_once(folder / "archive", TRANSACTION, store, TrainingSettings(epochs=3), datetime.now(UTC), told)
+    place(store, manifest.version, promote=True)
+    return folder / "models"
+
+
+def main() -> int:
+    """Measure and publish; 1 when a bar does not hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        print("  training the model", flush=True)
+        store = champion(Path(folder))
+        rows = on_kafka.measure(store)
+        models = ModelStore(str(store), "transaction")
+        rows += in_process.measure(load(models, models.alias("champion") or "", TRANSACTION, "cpu"))
+    print(f"\n{os.cpu_count()} processors")
+    return publish(rows, BUILD / "bench.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Throughput and age on Apache Kafka, the worker and the bare loop in turn, within one run."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streamscore import simulator
+from streamscore.core.transaction import TRANSACTION
+from tests.apache_kafka.cluster import Cluster
+from tests.bench.rows import Row
+from tests.running import START, Keyed, Road, Worker, environment, until
+
+EVENTS, PARTITIONS, ROUNDS = 200_000, 4, 5
+EVENT_BYTES = 500
+LIVE_RATE, LIVE_SECONDS, LIVE_ROUNDS = 1000, 10, 3
+TRACE = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+STAGES = ("read", "decode", "release", "features", "model", "reasons", "encode", "publish", "acknowledge", "commit")
+
+
+def events(rows: int) -> list[Keyed]:
+    """Transactions of 500 bytes on average: ids as long as real ones."""
+    drawn = simulator.transactions(rows, START, 5.0, 3)
+    columns = dict(drawn.columns)
+    for name in ("event_id", "customer_id", "terminal_id", "device_id"):
+        columns[name] = np.array([v and f"{v}-{'0123456789abcdef' * 4}"[:62] for v in columns[name]], object)
+    drawn = simulator.Simulated(columns, drawn.kind, drawn.label, drawn.labelled_at)
+    return list(zip(simulator.keys(TRANSACTION, drawn), simulator.json_lines(TRANSACTION, drawn), strict=True))
+
+
+def measure(store: Path) -> list[Row]:
+    """All rows that need a broker."""
+    messages = events(EVENTS)
+    size = float(np.mean([len(value or b"") for _, value in messages]))
+    with Cluster() as kafka, tempfile.TemporaryDirectory() as folder:
+        print(f"  {EVENTS:,} events of {size:.0f} bytes, {PARTITIONS} partitions, {ROUNDS} rounds", flush=True)
+        rows = [Row("event size", size, "bytes")]
+        rows += _throughput(kafka, store, Path(folder), messages, headers=False)
+        rows += _throughput(kafka, store, Path(folder), messages[: EVENTS // 2], headers=True)
+        rows += _live(kafka, store, Path(folder), messages)
+    return rows
+
+
+def _throughput(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Keyed], headers: bool) -> list[Row]:
+    """Events a second of worker and bare loop over the same topic, pair by pair."""
+    source = kafka.new_topic(PARTITIONS)
+    _fill(kafka.bootstrap, source, messages, TRACE if headers else [])
+    bare_rates, rates, ratios, stages, peak = [], [], [], {}, 0.0
+    for _ in range(2 if headers else ROUNDS):
+        road = _road(kafka, source, store)
+        with _bare(road, headers):
+            bare = _rate(road, len(messages))
+        road = _road(kafka, source, store)
+        with _worker(road, folder) as worker:
+            rate = _rate(road, len(messages))
+            stages = _stages(worker, len(messages))
+            peak = max(peak, _peak_memory(worker))
+        print(f"  {'with traceparent: ' if headers else ''}bare {bare:,.0f}/s, worker {rate:,.0f}/s", flush=True)
+        bare_rates.append(bare)
+        rates.append(rate)
+        ratios.append(rate / bare)
+    if headers:
+        return [Row("throughput ratio to the bare loop, traceparent on every event", median(ratios), "ratio")]
+    return [
+        Row("throughput, bare loop", median(bare_rates), "events/s"),
+        Row("throughput, worker", median(rates), "events/s"),
+        Row("throughput ratio to the bare loop", median(ratios), "ratio", ">= 0.45"),
+        Row("peak resident memory", peak, "bytes", "<= 1.5e9"),
+        *(Row(f"stage {name}", stages[name], "µs/event") for name in STAGES if name in stages),
+    ]
+
+
+def _road(kafka: Cluster, source: str, store: Path) -> Road:
+    outputs = {"scores": kafka.new_topic(PARTITIONS), "alerts": kafka.new_topic(1), "dead_letters": kafka.new_topic(1)}
+    return Road(kafka.bootstrap, source, outputs, f"group-{outputs['scores']}", store)
+
+
+def _fill(bootstrap: str, topic: str, messages: Sequence[Keyed], headers: list[tuple[str, bytes]]) -> None:
+    client = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000})
+    for key, value in messages:
+        client.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  narrower stubs
+    assert client.flush(120) == 0
+
+
+@contextmanager
+def _bare(road: Road, headers: bool) -> Iterator[None]:
+    command = [sys.executable, "-m", "tests.bench.bare", road.bootstrap, road.input, road.outputs["scores"], road.group]
+    process = subprocess.Popen([*command, *(["headers"] if headers else [])], env=environment())
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def _worker(road: Road, folder: Path) -> Iterator[Worker]:
+    worker = Worker(road, folder / f"{road.group}.log")
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+def _rate(road: Road, events: int) -> float:
+    """Events a second from the first output's time to the last one's, as their producer stamped them."""
+    topic = road.outputs["scores"]
+    client = Consumer({"bootstrap.servers": road.bootstrap, "group.id": "rate", "enable.auto.commit": False})
+    partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
+    until(lambda: sum(client.get_watermark_offsets(p)[1] for p in partitions) >= events, 180, "all came out")
+    stamps = []
+    for partition in partitions:
+        _, end = client.get_watermark_offsets(partition)
+        for offset in (0, end - 1) if end else ():
+            client.assign([TopicPartition(topic, partition.partition, offset)])
+            message = client.poll(10)
+            assert message is not None
+            stamps.append(message.timestamp()[1])
+    client.close()
+    return events / ((max(stamps) - min(stamps)) / 1000)
+
+
+def _stages(worker: Worker, events: int) -> dict[str, float]:
+    """µs an event by stage, from the worker's own metrics."""
+    found = {}
+    for line in worker.get("/metrics")[1].splitlines():
+        if line.startswith("streamscore_stage_seconds_sum"):
+            found[line.split('"')[1]] = float(line.rsplit(" ", 1)[1]) / events * 1e6
+    return found
+
+
+def _peak_memory(worker: Worker) -> float:
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
+
+
+def _live(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Keyed]) -> list[Row]:
+    """Age at a steady rate: both run, and get their seconds of the stream in turn."""
+    roads = {name: _road(kafka, kafka.new_topic(PARTITIONS), store) for name in ("bare", "worker")}
+    ages: dict[str, list[float]] = {name: [] for name in roads}
+    with ExitStack() as stack:
+        stack.enter_context(_bare(roads["bare"], headers=False))
+        stack.enter_context(_worker(roads["worker"], folder)).await_ready()
+        for number in range(LIVE_ROUNDS + 1):
+            for name, road in roads.items():
+                share = messages[number * LIVE_RATE * LIVE_SECONDS :][: LIVE_RATE * LIVE_SECONDS]
+                found = _ages(road, share)
+                if number:  # the first round only warms both up
+                    ages[name] += found
+    for name, found in ages.items():
+        p50, p99 = np.quantile(found, [0.5, 0.99])
+        print(f"  age at {LIVE_RATE}/s, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
+    bare, worker = (float(np.quantile(ages[name], 0.99)) for name in ("bare", "worker"))
+    return [
+        Row("age p50 at 1,000/s, bare loop", float(np.quantile(ages["bare"], 0.5)), "ms"),
+        Row("age p50 at 1,000/s, worker", float(np.quantile(ages["worker"], 0.5)), "ms"),
+        Row("age p99 at 1,000/s, bare loop", bare, "ms"),
+        Row("age p99 at 1,000/s, worker", worker, "ms"),
+        Row("age p99 above the bare loop's", worker - bare, "ms", "<= 10"),
+    ]
+
+
+def _ages(road: Road, messages: Sequence[Keyed]) -> list[float]:
+    """Milliseconds from handing an event to Kafka until its output is read, of each event."""
+    topic = road.outputs["scores"]
+    reader = Consumer(
+        {"bootstrap.servers": road.bootstrap, "group.id": "age", "enable.auto.commit": False, "fetch.wait.max.ms": 5}
+    )
+    ends = [
+        TopicPartition(topic, p, reader.get_watermark_offsets(TopicPartition(topic, p))[1]) for p in range(PARTITIONS)
+    ]
+    reader.assign(ends)
+    client = Producer({"bootstrap.servers": road.bootstrap, "linger.ms": 0})
+    sent: dict[str, float] = {}
+    ages: list[float] = []
+
+    def drain(wait: float) -> None:
+        first = reader.poll(wait)
+        for message in [first, *reader.consume(1000, 0)] if first else []:
+            event_id = json.loads(message.value() or b"{}").get("event_id")
+            if event_id in sent:
+                ages.append((time.monotonic() - sent.pop(event_id)) * 1000)
+
+    start = time.monotonic()
+    for number, (key, value) in enumerate(messages):
+        while (left := start + number / LIVE_RATE - time.monotonic()) > 0:
+            drain(left)
+        sent[json.loads(value or b"")["event_id"]] = time.monotonic()
+        client.produce(road.input, value, key)
+        client.poll(0)
+    end = time.monotonic() + 20
+    while sent and time.monotonic() < end:
+        drain(0.1)
+    assert not sent, f"{len(sent)} events did not come out"
+    reader.close()
+    return ages
