@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streamscore.core.event_type import EventType
 from streamscore.core.order import Partition
 from streamscore.core.pipeline import Outcome
 from streamscore.kafka_sink import KafkaSink
@@ -41,11 +42,12 @@ class Delivery:
         """Whether something waits to be acknowledged or committed."""
         return bool(self._unconfirmed or self._committable)
 
-    def publish(self, event_type: str, outcome: Outcome) -> None:
-        """Hand a batch's outputs to Kafka."""
+    def publish(self, event_type: EventType, outcome: Outcome) -> None:
+        """Hand a batch's outputs to Kafka, and count them."""
         self._sink.publish(outcome)
         self._unconfirmed |= outcome.offsets
-        self._published.append(Published(event_type, outcome.timestamps))
+        self._published.append(Published(event_type.name, outcome.timestamps))
+        self._metrics.batch(event_type.name, event_type.decisions, outcome)
 
     def acknowledged(self, seconds: float) -> bool:
         """Whether every output so far is in Kafka, waiting up to so long; their offsets are committable then."""

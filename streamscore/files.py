@@ -6,7 +6,6 @@ column of a chunk at a time, but what becomes of a value never depends on its ne
 """
 
 import csv
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +17,13 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from streamscore.core.event_type import EventType
 from streamscore.errors import DataError
+from streamscore.json_values import flag, json_values
 
 NDJSON = (".ndjson", ".jsonl")
 # Longer than any event a worker can be set to take; without a limit one line could fill the memory.
@@ -63,7 +61,7 @@ def labelled_lines(
     if suffix_of(path) in NDJSON:
         look = glance(label=(event_type.label, Any))
         for lines in _json_lines(path, chunk):
-            yield Labelled(lines, [_flag(look(line).label) for line in lines])
+            yield Labelled(lines, [flag(look(line).label) for line in lines])
     else:
         yield from _table_rows(path, event_type, occurred_at, chunk, event_type.label)
 
@@ -152,7 +150,7 @@ def _table_rows(
             raise DataError(f"{path} needs one column {label!r}, the label of {event_type.name} events")
         columns, encoded = _encoder(path, event_type, names, occurred_at)
         for batch in batches([*columns, label] if label else columns, chunk):
-            yield Labelled(encoded(batch), _json_values(batch.column(label), bool) if label else [])
+            yield Labelled(encoded(batch), json_values(batch.column(label), bool) if label else [])
 
 
 def _csv_batches(path: Path, columns: Sequence[str], chunk: int) -> Iterator[pa.RecordBatch]:
@@ -214,7 +212,7 @@ def _encoder(
 
     def encoded(batch: pa.RecordBatch) -> list[bytes]:
         values = (
-            _json_values(batch.column(field.wire_name), types[field.name])
+            json_values(batch.column(field.wire_name), types[field.name])
             if field.wire_name in names
             else repeat(stand_in)
             for field in fields
@@ -222,71 +220,3 @@ def _encoder(
         return list(map(encode, map(row, *values)))
 
     return columns, encoded
-
-
-def _json_values(array: pa.Array, kind: type) -> list[Any]:
-    """A column as values that JSON writes the way a field of this type is read; None where missing."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-        array = array.cast(pa.string())
-    text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
-    if kind is datetime:
-        return _times(array, text)
-    if text and kind in (int, float):
-        return [_number(value, kind) for value in array.to_pylist()]
-    values = _floats(array, kind) if pa.types.is_floating(array.type) else array.to_pylist()
-    return [_flag(value) for value in values] if kind is bool and not pa.types.is_boolean(array.type) else values
-
-
-# What pandas and most databases write; the parts that RFC 3339 wants are added where they are missing.
-_TIME = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)Z?$"
-_DAY = r"^(\d{4}-\d\d-\d\d)$"
-
-
-def _times(array: pa.Array, text: bool) -> list[Any]:
-    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.string())
-    elif not text:
-        return list(array.to_pylist())
-    array = pc.replace_substring_regex(array, _DAY, r"\1 00:00:00")
-    array = pc.replace_substring_regex(array, _TIME, r"\1T\2Z")
-    return [None if value == "NaT" else value for value in array.to_pylist()]
-
-
-def _floats(array: pa.Array, kind: type) -> list[Any]:
-    """NaN is missing; an infinity becomes text, because JSON has none and null would pass for missing."""
-    numbers = array.to_numpy(zero_copy_only=False).astype(np.float64)
-    values = numbers.astype(object)
-    values[np.isnan(numbers)] = None
-    values[np.isinf(numbers)] = "infinity"
-    if kind is int:
-        # Columns of integers with gaps are often kept as float64.
-        whole = (np.abs(numbers) <= _EXACT) & (numbers == np.rint(numbers))
-        values[whole] = numbers[whole].astype(np.int64)
-    return list(values)
-
-
-_EXACT = 2**53  # up to here every integer is a float64
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
-
-
-def _number(text: str | None, kind: type) -> Any:
-    """A number written as text; what is no number stays text."""
-    if text is None or text in ("NaN", "nan"):
-        return None
-    if kind is int and _INTEGER.fullmatch(text):
-        return int(text)
-    number = float(text) if _NUMBER.fullmatch(text) else math.inf
-    if math.isinf(number):
-        return text
-    return int(number) if kind is int and number.is_integer() and abs(number) <= _EXACT else number
-
-
-_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "nan": None}
-
-
-def _flag(value: Any) -> Any:
-    """True, False or None for the ways in which files write them; other values as they are."""
-    return _FLAGS.get(str(value).lower(), value)

@@ -7,6 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from streamscore.core.event import Record
 from streamscore.core.order import Partition
 from streamscore.errors import BrokerError
 from streamscore.settings import Kafka
@@ -114,3 +115,16 @@ def create_topics(kafka: Kafka, partitions: Mapping[str, int], replication: int)
 def as_partition(found: Any) -> Partition:
     """A client's TopicPartition as the plain pair used everywhere else."""
     return found.topic, found.partition
+
+
+def as_record(message: Any) -> Record:
+    """A client's message as a record."""
+    return Record(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        message.headers(),
+    )

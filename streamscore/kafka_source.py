@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from streamscore.core.event import Record
 from streamscore.core.order import Partition
 from streamscore.errors import BrokerError, OffsetsExpired
-from streamscore.kafka_clients import FATAL_CODES, as_partition, consumer
+from streamscore.kafka_clients import FATAL_CODES, as_partition, as_record, consumer
 from streamscore.kafka_start import start_offsets
 from streamscore.settings import Kafka
 
@@ -84,7 +84,7 @@ class KafkaSource:
         if first is None:
             return []
         messages = [first, *self._reader.consume(limit - 1, 0)] if limit > 1 else [first]
-        return [_record(message) for message in messages if message.error() is None or self._note(message)]
+        return [as_record(message) for message in messages if message.error() is None or self._note(message)]
 
     def pending(self) -> set[Partition]:
         """The partitions that have, or may have, more to read than was read."""
@@ -239,15 +239,3 @@ class KafkaSource:
             return
         self.connected = True
         log.info("a broker answers again")
-
-
-def _record(message: Any) -> Record:
-    return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        message.headers(),
-    )

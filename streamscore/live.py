@@ -12,6 +12,7 @@ from streamscore import simulator
 from streamscore.core.event_type import EventType
 from streamscore.errors import BrokerError
 from streamscore.kafka_clients import producer
+from streamscore.replay import hand_over
 from streamscore.settings import Kafka
 from streamscore.simulator import Simulated
 
@@ -77,14 +78,13 @@ def send(
 
     client = producer(kafka, lambda _: None, delivered)
     second = time.monotonic()
-    while going() and not failures:
+    while going():
         messages = [message for flow in drawing for message in next(flow, [])]
         slices = round(1 / SLICE_SECONDS)
         for number in range(slices):
             for message in messages[number::slices]:
                 on_sent(message)
-                client.produce(message.topic, message.value, message.key)
-            client.poll(0)
+                hand_over(client, message.topic, message.key, message.value, failures)
             time.sleep(max(0.0, second + (number + 1) * SLICE_SECONDS - time.monotonic()))
             if not going():
                 break

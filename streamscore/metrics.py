@@ -82,6 +82,9 @@ class Metrics:
             "streamscore_model_load_failures", "Bundles that were refused", ["event_type"], registry=r
         )
         self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
+        self._add_histograms()
+
+    def _add_histograms(self) -> None:
         self.age = BatchHistogram(
             "streamscore_event_age_seconds",
             "From the record's Kafka timestamp to the acknowledgement of its outputs",
@@ -94,7 +97,7 @@ class Metrics:
         self.batch_size = BatchHistogram("streamscore_batch_events", "Events in a batch", SIZE_BUCKETS, "event_type")
         self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
         for histogram in (self.age, self.stage, self.batch_size, self.risk):
-            r.register(histogram)
+            self.registry.register(histogram)
 
     def batch(self, event_type: str, decisions: Sequence[str], outcome: Outcome) -> None:
         """Count what a batch produced."""

@@ -121,7 +121,7 @@ def replay(kafka: Kafka, topic: str, rows: Iterable[Wire], pace: Pace) -> Replay
     try:
         with suppress(KeyboardInterrupt):
             for row in paced(rows, pace, time.monotonic, client.poll):
-                _produce(client, topic, row, failures)
+                hand_over(client, topic, row.key, row.value, failures)
                 sent += 1
     finally:
         # Also when the file turned out to be damaged: what was sent is there.
@@ -140,11 +140,11 @@ def _check_topic(client: Any, kafka: Kafka, topic: str) -> None:
         raise BrokerError(f"there is no topic {topic}")
 
 
-def _produce(client: Any, topic: str, row: Wire, failures: list[str]) -> None:
-    """Hand over one row, waiting while the client's queue is full; BrokerError when any row was refused."""
+def hand_over(client: Any, topic: str, key: bytes | None, value: bytes, failures: list[str]) -> None:
+    """Give one message to a producer, waiting while its queue is full; BrokerError when any was refused."""
     while not failures:
         try:
-            client.produce(topic, row.value, row.key)
+            client.produce(topic, value, key)
         except BufferError:
             client.poll(LISTEN_SECONDS)
         except KafkaException as error:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 
@@ -31,11 +33,12 @@ from streamscore.settings import Settings
 
 log = logging.getLogger("streamscore.worker")
 
-# How long an idle loop waits for the first record before it looks at everything else again.
-IDLE_WAIT = 0.05
+# How long an idle loop waits for the first record before it looks at everything else again; and
+# when it holds entries that a partition with more to come may still precede.
+IDLE_WAIT, HELD_WAIT = 0.05, 0.002
 # One look at acknowledgements while a broker is away, between two looks at signals and the group.
 CONFIRM_SLICE = 1.0
-# Half of Kafka's least session time: what a worker may spend on its last batch when partitions leave it.
+# Half of Kafka's least session time: for the last batch of partitions that leave.
 LEAVING_SECONDS = 3.0
 LAG_SECONDS = 1.0
 # Entries buffered per partition, in batches, before it is paused: enough to sort hours of drift, and
@@ -68,19 +71,18 @@ class Worker:
         self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
         self.metrics, self.pulse = metrics, pulse
         self._newest: dict[str, float] = {}
-        self._stopping, self._stop_at = False, float("inf")
+        self._idle, self._stopping, self._stop_at = True, False, float("inf")
         self._lap_started, self._rebalances = 0.0, 0
         self._last_commit = self._last_lag = self._last_collect = time.monotonic()
 
     def stop(self) -> None:
         """Ask the loop to drain and leave the group. Safe from a signal handler."""
-        self._stop_at = time.monotonic() + self._settings.drain_seconds
-        self._stopping = True
+        self._stopping, self._stop_at = True, time.monotonic() + self._settings.drain_seconds
 
     def run(self, watch: ChampionWatch) -> None:
         """Score until stopped. Raises what `errors.py` lists; nothing uncommitted is lost by it."""
-        for stream in self._streams.values():
-            self.metrics.use_model(stream.bundle.event_type.name, stream.bundle.manifest.version, None)
+        for name, stream in self._streams.items():
+            self.metrics.use_model(name, stream.bundle.manifest.version, None)
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
         topics = list(self._types_of)
         self._source = KafkaSource(self._settings.kafka, topics, self._resume, self._gained, self._leaving)
@@ -112,27 +114,27 @@ class Worker:
     def _read(self) -> bool:
         """Read what waits, decode it and put it in order; whether nothing more was waiting."""
         self._lap_started = time.perf_counter()
-        buffered = any(len(stream.order) for stream in self._streams.values())
-        records = self._source.read(self._policy.max_events, 0.0 if buffered else IDLE_WAIT)
-        if not records:
+        held = any(len(stream.order) for stream in self._streams.values())
+        # What was just read is not kept waiting for more.
+        wait = 0.0 if held and not self._idle else HELD_WAIT if held else IDLE_WAIT
+        records = self._source.read(self._policy.max_events, wait)
+        self._idle = not records
+        if self._idle:
             return True
         self._lap("read")
-        now = datetime.now(UTC)
         for name, ours in self._by_type(records).items():
             stream = self._streams[name]
             if not len(stream.order):
                 stream.oldest = time.monotonic()
-            stream.order.push(decode(stream.bundle.event_type, ours, now, self._limits))
+            stream.order.push(decode(stream.bundle.event_type, ours, datetime.now(UTC), self._limits))
         self._lap("decode")
         return False
 
     def _by_type(self, records: list[Record]) -> dict[str, list[Record]]:
         """The records of each event type, in their order; counted by topic."""
-        by_topic: dict[str, list[Record]] = {}
-        for record in records:
-            by_topic.setdefault(record.topic, []).append(record)
         by_type: dict[str, list[Record]] = {}
-        for topic, ours in by_topic.items():
+        for topic, run in groupby(records, attrgetter("topic")):
+            ours = list(run)
             self.metrics.consumed.labels(topic).inc(len(ours))
             by_type.setdefault(self._types_of[topic], []).extend(ours)
         return by_type
@@ -146,9 +148,8 @@ class Worker:
                 return
             self._lap("release")
             outcome = process(entries, stream.bundle, no_history, datetime.now(UTC), self._lap)
-            self._delivery.publish(stream.bundle.event_type.name, outcome)
+            self._delivery.publish(stream.bundle.event_type, outcome)
             self._lap("publish")
-            self.metrics.batch(stream.bundle.event_type.name, stream.bundle.event_type.decisions, outcome)
             self._newest[entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
             stream.oldest = time.monotonic()
 
@@ -188,11 +189,10 @@ class Worker:
         """Use new champions from the next batch on."""
         for bundle in bundles:
             stream = self._streams[bundle.event_type.name]
-            self.metrics.use_model(
-                bundle.event_type.name, bundle.manifest.version, previous=stream.bundle.manifest.version
-            )
+            name, version = bundle.event_type.name, bundle.manifest.version
+            self.metrics.use_model(name, version, previous=stream.bundle.manifest.version)
             stream.bundle = bundle
-            log.info("champion of %s is now %s", bundle.event_type.name, bundle.manifest.version)
+            log.info("champion of %s is now %s", name, version)
 
     def _look_around(self, pending: Collection[Partition], idle: bool) -> None:
         """What a loop does beside scoring: say how it is, bound its buffers, collect garbage."""

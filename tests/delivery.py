@@ -41,9 +41,12 @@ class Scene(NamedTuple):
     rate: float
     enough: threading.Event
     sender: threading.Thread
+    workers: list[Worker]
 
     def worker(self, number: int) -> Worker:
-        return Worker(self.road, self.folder / f"worker-{number}.log")
+        started = Worker(self.road, self.folder / f"worker-{number}.log")
+        self.workers.append(started)
+        return started
 
 
 @contextmanager
@@ -52,11 +55,16 @@ def scene(kafka: Endpoint, store: Path, folder: Path, events: int, rate: float) 
     path, enough = road(kafka, store, PARTITIONS), threading.Event()
     sender = threading.Thread(target=produce, args=(path, endless(events, enough.is_set), rate), daemon=True)
     books = Books(path)
+    setting = Scene(path, books, folder, rate, enough, sender, [])
     sender.start()
-    yield Scene(path, books, folder, rate, enough, sender)
-    enough.set()
-    sender.join(180)
-    books.close()
+    try:
+        yield setting
+    finally:
+        enough.set()
+        for worker in setting.workers:
+            worker.kill()
+        sender.join(180)
+        books.close()
 
 
 def _finish(setting: Scene, allowed: int, workers: list[Worker], note: str = "") -> Audit:

@@ -1,0 +1,35 @@
+"""The parts of the documentation that the code itself says: `python -m tests.documents` writes them anew."""
+
+import re
+from pathlib import Path
+
+from streamscore.metrics import Metrics
+from streamscore.settings import described
+
+RUNNING = Path("docs/running.md")
+
+
+def settings_table() -> str:
+    """Every setting with its default and meaning."""
+    rows = (f"| `{key}` | {f'`{default}`' if default else ''} | {meaning} |" for key, default, meaning in described())
+    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+
+
+def metrics_table() -> str:
+    """Every metric of ours with its kind and help."""
+    families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
+    ours = (family for family in families if family.name.startswith("streamscore_"))
+    rows = (f"| `{f.name}{'_total' if f.type == 'counter' else ''}` | {f.type} | {f.documentation} |" for f in ours)
+    return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
+
+
+def filled(text: str) -> str:
+    """A page with its generated parts as the code says them."""
+    for name, table in (("settings", settings_table()), ("metrics", metrics_table())):
+        pattern = rf"<!-- {name} -->\n.*?<!-- end -->"
+        text = re.sub(pattern, lambda _: f"<!-- {name} -->\n{table}\n<!-- end -->", text, flags=re.DOTALL)  # noqa: B023
+    return text
+
+
+if __name__ == "__main__":
+    RUNNING.write_text(filled(RUNNING.read_text()))
