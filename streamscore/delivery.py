@@ -2,12 +2,14 @@
 
     published → acknowledged → committed
 
-Nothing moves on before all of its batch's outputs are acknowledged.
+A batch's offsets may be committed when all of its outputs, and all of the batches before it, are
+acknowledged. Nothing waits for that while there is something to score.
 """
 
 import time
+from collections import deque
 from collections.abc import Collection
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,12 +20,21 @@ from streamscore.kafka_sink import KafkaSink
 from streamscore.kafka_source import KafkaSource
 from streamscore.metrics import Metrics
 
+# Batches in Kafka's hands at a time: enough to keep it busy, and a bound on what a crash repeats.
+MOST_PUBLISHED = 8
 
-class Published(NamedTuple):
-    """One batch in Kafka's hands: its event type and the Kafka timestamps of its records."""
+
+@dataclass
+class Published:
+    """One batch in Kafka's hands: `left` counts the outputs that are not acknowledged."""
 
     event_type: str
     timestamps: np.ndarray
+    offsets: dict[Partition, int]
+    left: int = 0
+
+    def delivered(self) -> None:
+        self.left -= 1
 
 
 class Delivery:
@@ -31,36 +42,51 @@ class Delivery:
 
     def __init__(self, source: KafkaSource, sink: KafkaSink, metrics: Metrics) -> None:
         self._source, self._sink, self._metrics = source, sink, metrics
-        self._published: list[Published] = []
-        self._unconfirmed: dict[Partition, int] = {}
+        self._published: deque[Published] = deque()
         self._committable: dict[Partition, int] = {}
         # The next offset of each partition that this worker ever scored, all outputs before it acknowledged.
         self._done: dict[Partition, int] = {}
 
     @property
     def open(self) -> bool:
-        """Whether something waits to be acknowledged or committed."""
-        return bool(self._unconfirmed or self._committable)
+        """Whether an output is not acknowledged yet."""
+        return bool(self._published)
+
+    @property
+    def full(self) -> bool:
+        """Whether Kafka should catch up before more is handed over."""
+        return len(self._published) >= MOST_PUBLISHED
+
+    @property
+    def committable(self) -> bool:
+        return bool(self._committable)
 
     def publish(self, event_type: EventType, outcome: Outcome) -> None:
         """Hand a batch's outputs to Kafka, and count them."""
-        self._sink.publish(outcome)
-        self._unconfirmed |= outcome.offsets
-        self._published.append(Published(event_type.name, outcome.timestamps))
+        batch = Published(event_type.name, outcome.timestamps, outcome.offsets)
+        # Before anything is handed over: a delivery can be heard of while the rest still is.
+        self._published.append(batch)
+        batch.left += self._sink.publish(outcome, batch.delivered)
         self._metrics.batch(event_type.name, event_type.decisions, outcome)
 
     def acknowledged(self, seconds: float) -> bool:
-        """Whether every output so far is in Kafka, waiting up to so long; their offsets are committable then."""
-        if not self._sink.confirm(seconds):
-            return False
+        """Hear of acknowledgements, waiting up to so long; whether every output so far is in Kafka."""
+        end = time.monotonic() + seconds
+        self._sink.poll(0)
+        self._take_complete()
+        while self._published and time.monotonic() < end:
+            self._sink.poll(min(seconds, 0.05))
+            self._take_complete()
+        return not self._published
+
+    def _take_complete(self) -> None:
         now = time.time()
-        for event_type, timestamps in self._published:
-            known = timestamps[timestamps >= 0]
-            self._metrics.age.observe(event_type, np.maximum(now - known / 1000, 0.0))
-        self._done |= self._unconfirmed
-        self._committable |= self._unconfirmed
-        self._unconfirmed, self._published = {}, []
-        return True
+        while self._published and self._published[0].left == 0:
+            batch = self._published.popleft()
+            known = batch.timestamps[batch.timestamps >= 0]
+            self._metrics.age.observe(batch.event_type, np.maximum(now - known / 1000, 0.0))
+            self._done |= batch.offsets
+            self._committable |= batch.offsets
 
     def commit(self) -> None:
         """Commit what is acknowledged; what Kafka does not take is offered again next time."""
@@ -79,7 +105,7 @@ class Delivery:
 
     def leave(self, partitions: Collection[Partition], seconds: float) -> None:
         """Partitions go to another worker: commit what can be, so that it is not scored twice."""
-        if self.acknowledged(seconds):
-            self.commit()
+        self.acknowledged(seconds)
+        self.commit()
         for partition in partitions:
             self._committable.pop(partition, None)

@@ -54,19 +54,17 @@ def consumer(kafka: Kafka, on_error: OnError) -> Consumer:
     return Consumer(options)
 
 
-def producer(kafka: Kafka, on_error: OnError, on_delivery: Callable[..., None]) -> Producer:
-    """An idempotent producer that never gives a message up; `on_delivery` hears of failures only."""
+def producer(kafka: Kafka, on_error: OnError) -> Producer:
+    """An idempotent producer that never gives a message up."""
     return Producer(
         {
             **_common(kafka, on_error),
             "enable.idempotence": True,
             "acks": "all",
             "message.timeout.ms": 0,
-            "delivery.report.only.error": True,
-            "on_delivery": on_delivery,
             "compression.type": "lz4",
-            # Outputs are flushed a batch at a time, which overrides lingering.
-            "linger.ms": 5,
+            # A batch's outputs are handed over at once: waiting for more would only make them older.
+            "linger.ms": 0,
             "queue.buffering.max.kbytes": 65_536,
             **kafka.options,
             **kafka.producer,

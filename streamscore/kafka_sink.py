@@ -1,6 +1,5 @@
 """Publishing: everything a batch produced, and the proof that Kafka has it."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +11,9 @@ from streamscore.errors import BrokerError
 from streamscore.kafka_clients import OnError, producer
 from streamscore.settings import Kafka, Outputs
 
-log = logging.getLogger("streamscore.kafka")
-
 FULL_QUEUE_SECONDS = 0.1
+
+Delivered = Callable[[], None]
 
 
 class KafkaSink:
@@ -22,59 +21,56 @@ class KafkaSink:
 
     def __init__(self, kafka: Kafka, outputs: Outputs, on_error: OnError, give_up: Callable[[], bool]) -> None:
         self._outputs, self._give_up = outputs, give_up
-        self._failures: list[str] = []
-        self._oversized: list[Message] = []
-        self._producer = producer(kafka, on_error, self._on_delivery)
+        self._refused: str | None = None
+        self._producer = producer(kafka, on_error)
 
-    def publish(self, outcome: Outcome) -> None:
-        """Hand over a batch's outputs; they count as published once `confirm` says so."""
-        self._send_all(self._outputs.scores, outcome.scores)
-        self._send_all(self._outputs.alerts, outcome.alerts)
-        self._send_all(self._outputs.dead_letters, outcome.dead_letters)
+    def publish(self, outcome: Outcome, delivered: Delivered) -> int:
+        """Hand over a batch's outputs; how many there are. `delivered` is called for each that Kafka has."""
 
-    def confirm(self, seconds: float) -> bool:
-        """Whether everything handed over is acknowledged, waiting up to `seconds`.
+        def on_delivery(error: KafkaError | None, message: Any) -> None:
+            if error is None:
+                delivered()
+            elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE and message.topic() == self._outputs.dead_letters:
+                whole = Message(message.key(), message.value(), message.headers())
+                self._send(message.topic(), without_value(whole), on_delivery)
+            else:
+                self._refused = f"{message.topic()}: an output was refused: {error.str()}"
 
-        BrokerError when Kafka refused a message for good: nothing of its batch may be committed.
-        """
-        left = self._producer.flush(seconds)
-        if self._failures:
-            raise BrokerError(f"an output was refused: {self._failures[0]}")
-        if self._oversized:
-            again, self._oversized = self._oversized, []
-            for message in again:
-                self._send(self._outputs.dead_letters, without_value(message))
-            return False
-        return bool(left == 0)
+        outputs = self._outputs
+        self._send_all(outputs.scores, outcome.scores, on_delivery)
+        self._send_all(outputs.alerts, outcome.alerts, on_delivery)
+        self._send_all(outputs.dead_letters, outcome.dead_letters, on_delivery)
+        return len(outcome.scores) + len(outcome.alerts) + len(outcome.dead_letters)
+
+    def poll(self, seconds: float) -> None:
+        """Hear of deliveries; BrokerError when Kafka refused an output for good: nothing of its batch is committed."""
+        self._producer.poll(seconds)
+        if self._refused:
+            raise BrokerError(self._refused)
 
     def close(self) -> None:
         self._producer.close()
 
-    def _send_all(self, topic: str, messages: Sequence[Message]) -> None:
+    def _send_all(self, topic: str, messages: Sequence[Message], on_delivery: Callable[..., None]) -> None:
         """`produce_batch` where it can: it is quicker, but drops headers without a word."""
         plain = [message for message in messages if message.headers is None]
         for message in messages if len(plain) < len(messages) else ():
             if message.headers is not None:
-                self._send(topic, message)
-        if plain:
-            self._send_plain(topic, [{"key": message.key, "value": message.value} for message in plain])
-
-    def _send_plain(self, topic: str, batch: list[dict[str, Any]]) -> None:
-        while batch and self._producer.produce_batch(topic, batch) < len(batch):
+                self._send(topic, message, on_delivery)
+        batch: list[dict[str, Any]] = [{"key": message.key, "value": message.value} for message in plain]
+        while batch and self._producer.produce_batch(topic, batch, on_delivery=on_delivery) < len(batch):
             # Failures are said only in the dictionaries: a full queue is waited for, the rest is final.
-            failed = [message for message in batch if "_error" in message]
-            for message in failed:
-                error = message.pop("_error")
+            batch = [message for message in batch if "_error" in message]
+            for error in [message.pop("_error") for message in batch]:
                 if error.code() != KafkaError._QUEUE_FULL:
                     raise BrokerError(f"{topic}: an output was refused: {error.str()}")
-            batch = failed
             self._wait_for_room()
 
-    def _send(self, topic: str, message: Message) -> None:
+    def _send(self, topic: str, message: Message, on_delivery: Callable[..., None]) -> None:
         while True:
             headers: Any = message.headers  # the client's stubs know no list of bytes alone
             try:
-                self._producer.produce(topic, message.value, message.key, headers=headers)
+                self._producer.produce(topic, message.value, message.key, headers=headers, on_delivery=on_delivery)
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
@@ -85,17 +81,9 @@ class KafkaSink:
                 return
 
     def _wait_for_room(self) -> None:
-        self._producer.poll(FULL_QUEUE_SECONDS)
+        self.poll(FULL_QUEUE_SECONDS)
         if self._give_up():
             raise BrokerError("outputs could not be published before the worker had to stop")
-
-    def _on_delivery(self, error: KafkaError | None, message: Any) -> None:
-        if error is None:
-            return
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and message.topic() == self._outputs.dead_letters:
-            self._oversized.append(Message(message.key(), message.value(), message.headers()))
-        else:
-            self._failures.append(f"{message.topic()}: {error.str()}")
 
 
 def without_value(message: Message) -> Message:

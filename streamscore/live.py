@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from confluent_kafka import KafkaError
 
 from streamscore import simulator
 from streamscore.core.event_type import EventType
@@ -71,12 +70,7 @@ def send(
     `on_sent` hears of each message just before it is handed over. BrokerError when one is refused.
     """
     failures: list[str] = []
-
-    def delivered(error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
-            failures.append(error.str())
-
-    client = producer(kafka, lambda _: None, delivered)
+    client = producer(kafka, lambda _: None)
     second = time.monotonic()
     while going():
         messages = [message for flow in drawing for message in next(flow, [])]

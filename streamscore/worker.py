@@ -34,8 +34,8 @@ from streamscore.settings import Settings
 log = logging.getLogger("streamscore.worker")
 
 # How long an idle loop waits for the first record before it looks at everything else again; and
-# when it holds entries that a partition with more to come may still precede.
-IDLE_WAIT, HELD_WAIT = 0.05, 0.002
+# when acknowledgements are due, or entries are held that others may still precede.
+IDLE_WAIT, BUSY_WAIT = 0.05, 0.002
 # One look at acknowledgements while a broker is away, between two looks at signals and the group.
 CONFIRM_SLICE = 1.0
 # Half of Kafka's least session time: for the last batch of partitions that leave.
@@ -108,7 +108,7 @@ class Worker:
         pending = self._source.pending()
         for stream in self._streams.values():
             self._score_due(stream, pending, idle)
-        self._confirm(idle)
+        self._confirm()
         self._look_around(pending, idle)
 
     def _read(self) -> bool:
@@ -116,7 +116,7 @@ class Worker:
         self._lap_started = time.perf_counter()
         held = any(len(stream.order) for stream in self._streams.values())
         # What was just read is not kept waiting for more.
-        wait = 0.0 if held and not self._idle else HELD_WAIT if held else IDLE_WAIT
+        wait = 0.0 if held and not self._idle else BUSY_WAIT if held or self._delivery.open else IDLE_WAIT
         records = self._source.read(self._policy.max_events, wait)
         self._idle = not records
         if self._idle:
@@ -153,20 +153,19 @@ class Worker:
             self._newest[entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
             stream.oldest = time.monotonic()
 
-    def _confirm(self, idle: bool) -> None:
-        """Wait for acknowledgements when there is time, or it is time to commit; then commit."""
-        due = time.monotonic() - self._last_commit >= self._settings.batch.commit_interval_ms / 1000
-        if not (idle or due) or not self._delivery.open:
-            return
+    def _confirm(self) -> None:
+        """Hear of acknowledgements, let Kafka catch up when it must, commit when it is time."""
         self._lap_started = time.perf_counter()
-        while not self._delivery.acknowledged(CONFIRM_SLICE):
-            self.pulse.turn(self._waiting_for() or "acknowledgements")
+        self._delivery.acknowledged(0)
+        while self._delivery.full and not self._stopping:
+            self._delivery.acknowledged(CONFIRM_SLICE)
+            self.pulse.turn(self._waiting_for() or ("acknowledgements" if self._delivery.full else None))
             self._report()
             self._source.poll_group()
-            if self._stopping:
-                return
         self._lap("acknowledge")
-        if due and self._source.connected:  # a commit without a broker would hold the loop for a minute
+        due = time.monotonic() - self._last_commit >= self._settings.batch.commit_interval_ms / 1000
+        # A commit without a broker would hold the loop for a minute.
+        if due and self._delivery.committable and self._source.connected:
             self._last_commit = time.monotonic()
             self._delivery.commit()
             self._lap("commit")
