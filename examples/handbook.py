@@ -32,9 +32,9 @@ TRANSACTION = EventType(
     features=FeatureSet(
         (
             Feature("amount", ("amount",), as_is, "amount of {value:,.2f}"),
-            Feature("hour_of_day", ("occurred_at",), hour_of_day, "unusual time of day"),
-            Feature("night", ("occurred_at",), is_night, "made at night"),
-            Feature("weekend", ("occurred_at",), is_weekend, "made at the weekend"),
+            Feature("hour_of_day", ("occurred_at",), hour_of_day, "time of day"),
+            Feature("night", ("occurred_at",), is_night, "made at night", otherwise="made by day"),
+            Feature("weekend", ("occurred_at",), is_weekend, "made at the weekend", otherwise="made on a working day"),
         )
     ),
 )

@@ -61,9 +61,9 @@ class ChampionWatch:
                 return
             self._seen[name] = version  # one try a promotion: a refused bundle is not tried every few seconds
             self._ready.put(load(self._stores[name], version, self._types[name], device))
-        except BundleError as error:
-            log.error("new champion of %s refused, the old one stays: %s", name, error)
-            self._on_refused(name)
         except OSError as error:
             log.warning("model store not reachable: %s", type(error).__name__)
             self._seen[name] = ""
+        except Exception as error:  # whatever a foreign file caused, the old champion scores on
+            log.error("new champion of %s refused, the old one stays: %s: %s", name, type(error).__name__, error)
+            self._on_refused(name)

@@ -14,6 +14,7 @@ from keras import ops
 
 from streamscore.core.batch import SHAPES, padded_shape
 from streamscore.core.bundle import Calibration, CategoryScale, Contributions, NumericScale, Scaler
+from streamscore.core.feature import LARGEST
 from streamscore.errors import SettingsError
 
 CLIP = 3.0
@@ -34,8 +35,8 @@ def _scaled(x: Any, column: NumericScale | CategoryScale) -> Any:
     if isinstance(column, CategoryScale):
         return ops.cast(ops.equal(x, np.arange(column.categories, dtype=np.float32)), "float32")
     missing = ops.isnan(x)
-    x = ops.where(missing, np.float32(column.center), x)
-    z = (x - column.center) / column.scale
+    x = ops.clip(ops.where(missing, np.float32(column.center), x), -LARGEST, LARGEST)
+    z = ops.clip((x - column.center) / column.scale, -LARGEST, LARGEST)
     clipped = z / ops.sqrt(1.0 + ops.square(z / CLIP))
     # log(1 + x), not log1p: exporters do not know the latter.
     logged = (ops.sign(x) * ops.log(1.0 + ops.abs(x) / column.log_unit) - column.log_mean) / column.log_scale

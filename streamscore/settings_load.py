@@ -39,9 +39,12 @@ def load(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for path, value, origin in _given(file, environment, flags):
-        resolved = _resolved(path, origin)
-        _put(values, resolved, value)
-        origins[".".join(resolved)] = origin
+        if isinstance(value, Mapping) and _is_free(path):
+            _put(values, path, {}, origin)  # given whole, it replaces what a weaker source named
+        for leaf, content in _leaves(value, tuple(path)) if isinstance(value, Mapping) else [(path, value)]:
+            resolved = _resolved(leaf, origin)
+            _put(values, resolved, content, origin)
+            origins[".".join(resolved)] = origin
     try:
         return Settings.model_validate(values), origins
     except ValidationError as error:
@@ -71,7 +74,7 @@ def _given(
     for flag in flags:
         key, equals, text = flag.partition("=")
         if not equals:
-            raise SettingsError(f"--set {flag}: expected key=value")
+            raise SettingsError("--set: expected key=value")
         yield key.split("."), _parsed(text), f"--set {key}"
 
 
@@ -81,7 +84,9 @@ def _yaml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not YAML: {str(error).splitlines()[0]}") from None
+        # Not in YAML's own words: they can hold the value, and that a password.
+        mark = getattr(error, "problem_mark", None)
+        raise SettingsError(f"{file} is not YAML{f', line {mark.line + 1}' if mark else ''}") from None
     if not isinstance(content or {}, dict):
         raise SettingsError(f"{file}: expected a mapping of settings")
     return content or {}
@@ -124,8 +129,19 @@ def _resolved(path: list[str], origin: str) -> list[str]:
     return path
 
 
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
+def _is_free(path: list[str]) -> bool:
+    """Whether a path leads to a mapping whose keys are not settings, such as inputs."""
+    model: Any = Settings
+    for name in path:
+        field = getattr(model, "model_fields", {}).get(name)
+        model = field.annotation if field else None
+    return get_origin(model) is dict
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any, origin: str) -> None:
     """Set the value at a path of nested mappings."""
     for name in path[:-1]:
         values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"{origin}: {name} was given a plain value, and has settings below it")
     values[path[-1]] = value

@@ -19,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from streamscore.core.event import Columns, column
 from streamscore.core.event_type import EventType
 from streamscore.errors import DataError
+from streamscore.files import value_types
 from trainer.settings import TrainingSettings
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
@@ -146,20 +147,18 @@ def _stratified(dataset: Dataset, settings: TrainingSettings) -> Split:
 
 def wire_events(event_type: EventType, events: pd.DataFrame) -> list[bytes]:
     """Archived events as the JSON they came from, for golden rows."""
-    names = [field.name for field in event_type.fields]
+    kinds = value_types(event_type)
     return [
-        msgspec.json.encode(event_type.struct(**{str(n): _plain(v) for n, v in row.items()}))
-        for row in events[names].to_dict("records")
+        msgspec.json.encode(event_type.struct(**{str(n): _plain(v, kinds[str(n)]) for n, v in row.items()}))
+        for row in events[list(kinds)].to_dict("records")
     ]
 
 
-def _plain(value: Any) -> Any:
-    """A cell as Python's own type; the missing values of pandas as None."""
+def _plain(value: Any, kind: type) -> Any:
+    """A cell as the field's own type: pandas keeps integers with gaps as floats, and has missing values of its own."""
     if value is None or value is pd.NaT or value != value:  # noqa: PLR0124  NaN alone differs from itself
         return None
-    if isinstance(value, pd.Timestamp):
-        return value.to_pydatetime(warn=False)
-    return value.item() if isinstance(value, np.generic) else value
+    return value.to_pydatetime(warn=False) if kind is datetime else kind(value)
 
 
 def period(events: pd.DataFrame) -> tuple[datetime, datetime]:

@@ -14,7 +14,7 @@ import numpy as np
 from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, golden_matrix
 from streamscore.core.event_type import EventType
 from streamscore.scorer import KerasScorer
-from streamscore.store import CARD, GOLDEN, NETWORK, SCALER, ModelStore, golden_bytes, load
+from streamscore.store import CARD, GOLDEN, NETWORK, SCALER, BundleFiles, ModelStore, golden_bytes, loaded
 from trainer import dataset, evaluate
 from trainer.card import card
 from trainer.fit import OnEpoch, Part, calibrate, fit, logits
@@ -51,7 +51,7 @@ class Trained(NamedTuple):
 def train_once(
     archive: Path, event_type: EventType, store: ModelStore, settings: TrainingSettings, now: datetime, told: Progress
 ) -> Manifest:
-    """Train on an archive folder and add the bundle to the store; the store's own load verifies it.
+    """Train on an archive folder and add the bundle to the store, once it loads as a worker would load it.
 
     A failed run leaves the store as it was.
     """
@@ -67,9 +67,9 @@ def train_once(
     trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
     told.say("judging it beside the baselines")
     manifest = _manifest(event_type, rows, trained, settings, now)
-    manifest = store.write(manifest, _files(manifest, event_type, rows, trained))
-    load(store, manifest.version, event_type, device="auto")
-    return manifest
+    files = _files(manifest, event_type, rows, trained)
+    loaded(BundleFiles(manifest, files), event_type, device="auto")
+    return store.write(manifest, files)
 
 
 def place(store: ModelStore, version: str, promote: bool) -> str:

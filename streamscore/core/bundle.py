@@ -158,6 +158,8 @@ def golden_matrix(event_type: EventType, features: FeatureSet, events: list[byte
 def disagreement(bundle: Bundle, golden: Golden) -> str | None:
     """How a loaded bundle differs from what its golden rows promise; None when it keeps them."""
     matrix = golden_matrix(bundle.event_type, bundle.features, golden.events)
+    if not len(golden.events) or len(golden.risks) != len(golden.events):
+        return "it has no golden rows, or risks for others"
     if matrix.shape != golden.matrix.shape:
         return f"{len(golden.events) - len(matrix)} golden events are no longer valid events"
     equal = (matrix == golden.matrix) | (np.isnan(matrix) & np.isnan(golden.matrix))

@@ -96,7 +96,9 @@ def reasons(bundle: Bundle, matrix: np.ndarray, contributions: Contributions) ->
 def _words(bundle: Bundle, matrix: np.ndarray, row: int, column: int) -> str:
     feature = bundle.features.features[column]
     value = float(matrix[row, column])
-    return f"{feature.name.replace('_', ' ')} not known" if np.isnan(value) else feature.reason.format(value=value)
+    if np.isnan(value):
+        return f"{feature.name.replace('_', ' ')} not known"
+    return (feature.otherwise if value == 0 and feature.otherwise else feature.reason).format(value=value)
 
 
 def scores(

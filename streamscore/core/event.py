@@ -139,8 +139,8 @@ def column(field: Field, values: Sequence[Any]) -> Any:
 def microseconds(times: Sequence[datetime]) -> np.ndarray:
     """Exact int64 microseconds since 1970 UTC of datetimes with a zone.
 
-    `timestamp()` is a float64 of seconds: until the year 2242 its error is at most half of
-    2**-20 s, so rounding gives back the exact microsecond.
+    `timestamp()` is a float64 of seconds: below 2**32, until the year 2106, its error is at most
+    half of 2**-20 s, so rounding gives back the exact microsecond.
     """
     seconds = np.fromiter(map(datetime.timestamp, times), np.float64, len(times))
     return np.rint(seconds * 1e6).astype(np.int64)

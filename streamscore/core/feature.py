@@ -12,6 +12,9 @@ from streamscore.core.event import Columns
 
 ColumnFunction = Callable[..., np.ndarray]
 
+# No feature is larger: float32 squares overflow beyond 1.8e19, and what is huge is clipped anyway.
+LARGEST = 1e15
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -20,7 +23,8 @@ class Feature:
     `fields` names the columns that `function` takes, in its order: so what a feature can see is
     declared, and a feature of a protected field is known to be one. `categories` is the number of
     codes (UNKNOWN included) of a categorical feature and 0 for a numeric one. `reason` says in
-    words what raised the risk; `{value}` in it stands for the feature's value.
+    words what raised the risk, `otherwise` what did where the feature is 0; `{value}` in them stands
+    for the feature's value.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Feature:
     function: ColumnFunction
     reason: str
     categories: int = 0
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class FeatureSet:
         """float32 (rows, features), one column per feature."""
         matrix = np.empty((rows, len(self.features)), np.float32)
         for j, feature in enumerate(self.features):
-            matrix[:, j] = feature.function(*(columns[name] for name in feature.fields))
+            values = feature.function(*(columns[name] for name in feature.fields))
+            np.clip(values, -LARGEST, LARGEST, out=matrix[:, j], casting="unsafe")
         return matrix
 
 
@@ -65,7 +71,8 @@ def log1p(values: np.ndarray) -> np.ndarray:
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """numerator / denominator; NaN, not infinity, where there is nothing to divide by."""
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+    with np.errstate(over="ignore"):  # beyond float64 is infinite, and clipped like all that is huge
+        return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
 
 
 def hour_of_day(occurred_at: np.ndarray) -> np.ndarray:
