@@ -49,6 +49,7 @@ class Demo(NamedTuple):
     view: View
     folder: Path
     started: float
+    parts: list[subprocess.Popen[str]]
 
 
 class DemoFailed(StreamScoreError):
@@ -58,12 +59,15 @@ class DemoFailed(StreamScoreError):
 def run(duration: float | None, plain: bool) -> dict[str, Any]:
     """Show StreamScore at work; the figures of the run."""
     folder = Path(tempfile.mkdtemp(prefix="streamscore-demo-"))
-    demo = Demo(duration, View(plain), folder, time.monotonic())
+    demo = Demo(duration, View(plain), folder, time.monotonic(), [])
     try:
         with demo.view, embedded_broker(TOPICS) as bootstrap:
             _train(demo)
             return _stream(demo, Kafka(bootstrap=bootstrap, group="demo"))
     finally:
+        for part in demo.parts:  # whatever ended the demo, nothing of it stays
+            part.kill()
+            part.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -186,9 +190,11 @@ def _start(demo: Demo, name: str, command: list[str], more: Mapping[str, str] | 
     """A part of the demo as a process of its own: Ctrl-C reaches it through this one, in good order."""
     own = {k: v for k, v in os.environ.items() if not k.startswith("STREAMSCORE_")}
     with _log(demo, name).open("w") as log:
-        return subprocess.Popen(
+        part = subprocess.Popen(
             command, env={**own, **(more or {})}, stdout=log, stderr=log, text=True, start_new_session=True
         )
+    demo.parts.append(part)
+    return part
 
 
 def _follow(demo: Demo, name: str, run: subprocess.Popen[str]) -> None:

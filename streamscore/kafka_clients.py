@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from streamscore.core.event import Record
 from streamscore.core.order import Partition
-from streamscore.errors import BrokerError
+from streamscore.errors import BrokerError, SettingsError
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
@@ -51,12 +51,13 @@ def consumer(kafka: Kafka, on_error: OnError) -> Consumer:
     if options.get("group.protocol") == "consumer":
         # With the KIP-848 protocol the broker assigns, incrementally; a client that says how is refused.
         del options["partition.assignment.strategy"]
-    return Consumer(options)
+    return _made(Consumer, options)
 
 
 def producer(kafka: Kafka, on_error: OnError) -> Producer:
     """An idempotent producer that never gives a message up."""
-    return Producer(
+    return _made(
+        Producer,
         {
             **_common(kafka, on_error),
             "enable.idempotence": True,
@@ -68,12 +69,21 @@ def producer(kafka: Kafka, on_error: OnError) -> Producer:
             "queue.buffering.max.kbytes": 65_536,
             **kafka.options,
             **kafka.producer,
-        }
+        },
     )
 
 
 def admin(kafka: Kafka) -> AdminClient:
-    return AdminClient(_common(kafka, lambda _: None) | dict(kafka.options))
+    """A client that asks and creates, and neither reads nor writes."""
+    return _made(AdminClient, _common(kafka, lambda _: None) | dict(kafka.options))
+
+
+def _made(client: Callable[[dict[str, Any]], Any], options: dict[str, Any]) -> Any:
+    """A client of these options; SettingsError when librdkafka does not take one of them."""
+    try:
+        return client(options)
+    except KafkaException as error:
+        raise SettingsError(f"kafka: {error.args[0].str()}") from None
 
 
 def _common(kafka: Kafka, on_error: OnError) -> dict[str, Any]:

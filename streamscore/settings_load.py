@@ -4,6 +4,7 @@ Unknown keys are errors with a suggestion.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
@@ -18,6 +19,8 @@ PREFIX = "STREAMSCORE_"
 # Variables of that prefix which are not settings: where the file is, and two of the test suite.
 NOT_SETTINGS = {"STREAMSCORE_CONFIG", "STREAMSCORE_REQUIRE_KAFKA", "STREAMSCORE_TEST_BOOTSTRAP"}
 
+MASK = "********"
+CREDENTIALS = re.compile(r"://[^/@]*@")  # user and password in an address
 SECRET_WORDS = ("password", "secret", "token", "jaas", "ssl.key.pem", "credential", "oauthbearer.config")
 
 
@@ -57,7 +60,7 @@ def shown(settings: Settings, origins: Mapping[str, str]) -> Iterator[Origin]:
     """Each effective value with its origin; secrets masked."""
     for path, value in _leaves(settings.model_dump()):
         key = ".".join(path)
-        text = "********" if any(word in key for word in SECRET_WORDS) else str(value)
+        text = MASK if any(word in key for word in SECRET_WORDS) else CREDENTIALS.sub(f"://{MASK}@", str(value))
         yield Origin(key, text, origins.get(key, "default"))
 
 
