@@ -28,8 +28,8 @@ def _imported(name: str, module_name: str, attribute: str) -> EventType:
         sys.path.append(str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise SettingsError(f"event type {name} cannot be imported: {error}") from None
+    except Exception as error:  # a user's module may fail in any way
+        raise SettingsError(f"event type {name} cannot be imported: {type(error).__name__}: {error}") from None
     if not isinstance(found, EventType):
         raise SettingsError(f"{name} is a {type(found).__name__}, not an EventType")
     return found

@@ -41,8 +41,7 @@ CONFIRM_SLICE = 1.0
 # Half of Kafka's least session time: for the last batch of partitions that leave.
 LEAVING_SECONDS = 3.0
 LAG_SECONDS = 1.0
-# Entries buffered per partition, in batches, before it is paused: enough to sort hours of drift, and
-# 8 × 4096 events of 500 bytes on 6 partitions are 100 MB.
+# Batches buffered per partition before it is paused: 8 × 4096 events of 500 bytes on 6 are 100 MB.
 BUFFERED_BATCHES = 8
 # Collections run when the stream is quiet; at full speed at most this often. One costs tens of
 # milliseconds; left to itself the collector takes a third of the throughput.

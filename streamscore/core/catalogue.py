@@ -147,7 +147,7 @@ def _reason(event_type: EventType, error: Exception) -> DeadLetter:
     missing = re.fullmatch(r"Object missing required field `(.+)`", text)
     if missing:
         return DeadLetter("missing_field", missing[1], "a required field is not there")
-    at = re.search(r" - at `\$\.(\w+)", text)
+    at = re.search(r" - at `\$\.([^`.\[]+)", text)
     return _of_field(event_type, at[1] if at else "", text)
 
 

@@ -51,7 +51,7 @@ class Field:
 
     `codes` numbers the declared values of a category from 1. A closed field refuses every other
     value; an open one takes it, with the code UNKNOWN. `quoted` says whether JSON writes the
-    field's values between quotation marks.
+    field's values between quotation marks, `ranged` whether a number has a least and a largest value.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Field:
     closed: bool
     protected: bool
     quoted: bool
+    ranged: bool
 
 
 def known(*values: str | int) -> dict[str, Any]:
@@ -87,6 +88,8 @@ def _declared(field: msgspec.inspect.Field) -> Field:
     closed = isinstance(kind, msgspec.inspect.LiteralType)
     values = kind.values if isinstance(kind, msgspec.inspect.LiteralType) else extra.get("known", ())
     text = isinstance(values[0], str) if values else isinstance(kind, _QUOTED)
+    if any(isinstance(value, str) != text for value in values):
+        raise TypeError(f"field {field.name!r} mixes texts and numbers")
     return Field(
         name=field.name,
         wire_name=field.encode_name,
@@ -96,7 +99,13 @@ def _declared(field: msgspec.inspect.Field) -> Field:
         closed=closed,
         protected=bool(extra.get("protected", False)),
         quoted=text,
+        # An integer without a range may be larger than any number that a column can hold.
+        ranged=not isinstance(kind, msgspec.inspect.IntType) or bool(values) or _has_range(kind),
     )
+
+
+def _has_range(kind: msgspec.inspect.IntType) -> bool:
+    return (kind.ge is not None or kind.gt is not None) and (kind.le is not None or kind.lt is not None)
 
 
 def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, dict[str, Any]]:

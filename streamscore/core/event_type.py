@@ -51,6 +51,9 @@ class EventType:
             unknown = set(feature.fields) - {field.name for field in self.fields}
             if unknown:
                 raise ValueError(f"feature {feature.name!r} of {self.name!r} uses unknown fields {sorted(unknown)}")
+        unranged = [field.name for field in self._featured if not field.ranged]
+        if unranged:
+            raise ValueError(f"event type {self.name!r}: {unranged} feed features and must declare ge and le")
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from msgspec import Meta, Struct
 
-from streamscore.core.event import known
+from streamscore.core.event import UNKNOWN, known
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import Feature, FeatureSet, as_is, hour_of_day, is_night, is_weekend
 
@@ -48,8 +48,8 @@ class Transaction(Struct, frozen=True, gc=False):
 
 
 def crosses_border(country: np.ndarray, home_country: np.ndarray) -> np.ndarray:
-    """1.0 where the payment is made outside the card's home country."""
-    return (country != home_country).astype(np.float64)
+    """1.0 where the payment is made outside the card's home country; NaN where one is not a known country."""
+    return np.where((country == UNKNOWN) | (home_country == UNKNOWN), np.nan, country != home_country)
 
 
 def is_round_amount(amount: np.ndarray) -> np.ndarray:

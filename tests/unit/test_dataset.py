@@ -1,0 +1,169 @@
+"""From an archive to labelled rows: repeats, corrected and immature labels, and the three parts."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from streamscore.core.application import APPLICATION
+from streamscore.core.event_type import EventType
+from streamscore.core.transaction import TRANSACTION
+from streamscore.errors import DataError
+from tests.samples import CREDIT, PAYMENT, decoded
+from tests.trained import write_table
+from trainer.dataset import Dataset, read, split, wire_events
+from trainer.settings import TrainingSettings
+
+DAY0 = datetime(2025, 1, 1, tzinfo=UTC)
+TIME = pa.timestamp("us", "UTC")
+EXAMPLE: dict[str, dict[str, Any]] = {"transaction": PAYMENT, "application": CREDIT}
+
+Labels = list[tuple[str, bool, float]]
+
+
+def archive(folder: Path, event_type: EventType, events: dict[str, float], labels: Labels, **changes: Any) -> Path:
+    """An archive of events, given as the day each occurred, and labels, given as (event, answer, day it came)."""
+    rows = [
+        EXAMPLE[event_type.name] | changes | {"event_id": name, "occurred_at": DAY0 + timedelta(days=day)}
+        for name, day in events.items()
+    ]
+    columns: dict[str, Any] = {f.name: pa.array([row.get(f.name) for row in rows]) for f in event_type.fields}
+    write_table(folder / "events", columns | {"occurred_at": columns["occurred_at"].cast(TIME)})
+    known = [DAY0 + timedelta(days=day) for _, _, day in labels]
+    told = {"event_id": [name for name, *_ in labels], "label": [answer for _, answer, _ in labels]}
+    write_table(folder / "labels", told | {"labelled_at": pa.array(known, TIME)})
+    return folder
+
+
+def answers(data: Dataset) -> dict[str, bool]:
+    return dict(zip(data.events["event_id"], data.labels.tolist(), strict=True))
+
+
+def test_repeats_are_dropped_and_counted(tmp_path: Path) -> None:
+    """An event that stands twice, in one file or two, is used once, and the repeats are counted."""
+    archive(tmp_path, TRANSACTION, {"a": 0, "b": 1}, [("a", True, 3)])
+    archive(tmp_path, TRANSACTION, {"b": 1, "c": 2, "a": 0}, [("z", False, 60)])
+    data = read(tmp_path, TRANSACTION)
+    assert answers(data) == {"a": True, "b": False, "c": False}
+    assert (data.cleaned["events"], data.cleaned["repeated_events"]) == (5, 2)
+
+
+def test_the_latest_label_counts(tmp_path: Path) -> None:
+    """A label that was corrected later counts as corrected, in whichever file or order it stands."""
+    archive(tmp_path, TRANSACTION, {"a": 0, "b": 1}, [("a", False, 20), ("b", True, 5), ("a", True, 3)])
+    archive(tmp_path, TRANSACTION, {"c": 60}, [("b", False, 10)])
+    assert answers(read(tmp_path, TRANSACTION)) == {"a": False, "b": False}
+
+
+def test_silence_means_negative_when_mature(tmp_path: Path) -> None:
+    """An old transaction without a label is a negative; one younger than a week is left out, labelled or not."""
+    archive(tmp_path, TRANSACTION, {"old": 0, "edge": 23, "young": 24, "last": 30}, [("young", True, 25)])
+    data = read(tmp_path, TRANSACTION)
+    assert answers(data) == {"old": False, "edge": False}
+    assert data.cleaned["without_a_mature_label"] == 2
+
+
+def test_silence_means_nothing_for_credit(tmp_path: Path) -> None:
+    """An application without a label is left out, and so is one that is younger than its maturity."""
+    mature = APPLICATION.maturity.days
+    events = {"silent": 0, "repaid": 1, "default": 2, "young": 10}
+    labels = [("repaid", False, 5), ("default", True, 4), ("young", True, mature + 5)]
+    data = read(archive(tmp_path, APPLICATION, events, labels), APPLICATION)
+    assert answers(data) == {"repaid": False, "default": True}
+    assert data.cleaned["without_a_mature_label"] == 2
+
+
+def test_rows_are_in_time_order(tmp_path: Path) -> None:
+    """Rows come oldest first, equal times by id, with the features that live events have."""
+    archive(tmp_path, TRANSACTION, {"c": 5, "b": 2, "a": 2, "last": 30}, [("b", True, 3)], amount=77.0)
+    data = read(tmp_path, TRANSACTION)
+    assert list(answers(data)) == ["a", "b", "c"]
+    assert data.matrix[:, 0].tolist() == [77, 77, 77]
+    assert data.matrix.dtype == np.float32
+
+
+def test_missing_values_are_counted(tmp_path: Path) -> None:
+    """Missing values are counted per feature, and none is left out for them."""
+    labels = [("a", True, 400), ("b", False, 800)]
+    data = read(archive(tmp_path, APPLICATION, {"a": 0, "b": 1}, labels, income=None), APPLICATION)
+    assert data.cleaned["missing_values"]["income"] == 2
+    assert len(data.labels) == 2
+
+
+@pytest.mark.parametrize("kind", ["events", "labels"])
+def test_missing_files(tmp_path: Path, kind: str) -> None:
+    """A folder without files is told by its name."""
+    archive(tmp_path, TRANSACTION, {"a": 0, "b": 30}, [("a", True, 3)])
+    (tmp_path / kind / "0.parquet").unlink()
+    with pytest.raises(DataError, match=f"{kind} holds no .parquet files"):
+        read(tmp_path, TRANSACTION)
+
+
+def test_missing_columns_and_damaged_files(tmp_path: Path) -> None:
+    """A file that lacks a column, or is no parquet, is an error of the data."""
+    write_table(tmp_path / "a" / "events", {"event_id": ["x"]})
+    with pytest.raises(DataError, match="events"):
+        read(tmp_path / "a", TRANSACTION)
+    archive(tmp_path / "b", TRANSACTION, {"a": 0}, [("a", True, 3)])
+    (tmp_path / "b" / "events" / "0.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(DataError, match="events"):
+        read(tmp_path / "b", TRANSACTION)
+
+
+def test_nothing_mature(tmp_path: Path) -> None:
+    """An archive in which no answer is in yet is refused."""
+    with pytest.raises(DataError, match="no event has a label"):
+        read(archive(tmp_path, TRANSACTION, {"a": 0}, [("a", True, 1)]), TRANSACTION)
+
+
+def days(*times: int, positive: int = 2) -> Dataset:
+    """A dataset with ten events at each given day; every `positive`-th is one."""
+    at = pd.to_datetime([DAY0 + timedelta(days=day) for day in sorted(times) for _ in range(20)])
+    labels = np.arange(len(at)) % positive == 0
+    events = pd.DataFrame({"event_id": [str(i) for i in range(len(at))], "occurred_at": at})
+    return Dataset(events, np.zeros((len(at), 1), np.float32), labels, {})
+
+
+def test_time_split_is_cut_between_distinct_times() -> None:
+    """The parts follow each other in time, and no moment is in two of them."""
+    data = days(*range(13))
+    parts = split(data, TrainingSettings(validation_share=0.23, test_share=0.17))
+    times = data.events["occurred_at"]
+    assert times[parts.train].max() < times[parts.validation].min()
+    assert times[parts.validation].max() < times[parts.test].min()
+    assert sorted([*parts.train, *parts.validation, *parts.test]) == list(range(len(times)))
+    assert str(times[parts.validation].min()) in parts.how
+    assert str(times[parts.test].min()) in parts.how
+
+
+def test_time_split_needs_time() -> None:
+    """Events of one moment cannot be split by time, and the error says what to do."""
+    with pytest.raises(DataError, match="set split: stratified"):
+        split(days(0, 0, 0, 0), TrainingSettings())
+
+
+def test_stratified_split_is_said() -> None:
+    """A stratified split keeps the share of positives in each part, repeats with its seed, and is told as such."""
+    data, settings = days(0, 0, 0, 0, 0, 0, 0, 0, positive=4), TrainingSettings(split="stratified", test_share=0.3)
+    settings = settings.model_copy(update={"validation_share": 0.3, "seed": 9})
+    parts, again = split(data, settings), split(data, settings)
+    assert "stratified by label, seed 9" in parts.how
+    assert "says nothing of the future" in parts.how
+    for part in (parts.train, parts.validation, parts.test):
+        assert data.labels[part].mean() == pytest.approx(0.25, abs=0.02)
+    assert np.array_equal(parts.test, again.test)
+    assert sorted([*parts.train, *parts.validation, *parts.test]) == list(range(len(data.labels)))
+
+
+def test_wire_events_are_what_came_in(tmp_path: Path) -> None:
+    """Archived transactions become JSON that decodes to the same event again."""
+    data = read(archive(tmp_path, TRANSACTION, {"a": 0.25, "z": 30}, [("a", True, 3)]), TRANSACTION)
+    entry = decoded(TRANSACTION, wire_events(TRANSACTION, data.events)[0])
+    assert entry.event is not None
+    assert (entry.event.event_id, entry.event.occurred_at) == ("a", DAY0 + timedelta(hours=6))
+    matrix = TRANSACTION.features.matrix(TRANSACTION.columns([entry.event]), 1)
+    assert np.array_equal(matrix, data.matrix[:1])

@@ -1,0 +1,223 @@
+"""The model store's rules: immutable bundles, atomic aliases, promotion and rollback; no network is loaded."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from streamscore.core.bundle import Manifest
+from streamscore.core.transaction import TRANSACTION
+from streamscore.errors import BundleError
+from streamscore.store import GOLDEN, MANIFEST, NETWORK, SCALER, ModelStore, digest
+from tests.samples import StubScorer, bundle, by_amount
+
+FILES = {NETWORK: b"network", SCALER: b"{}", GOLDEN: b"golden"}
+TEMPLATE = bundle(TRANSACTION, StubScorer(by_amount)).manifest
+
+
+def manifest(version: str, day: int = 1) -> Manifest:
+    return TEMPLATE.model_copy(update={"version": version, "trained_at": TEMPLATE.trained_at.replace(month=6, day=day)})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """A store with bundles v1 and v2, and no alias."""
+    found = ModelStore(str(tmp_path), "transaction")
+    found.write(manifest("v1", 1), FILES)
+    found.write(manifest("v2", 2), FILES)
+    return found
+
+
+def test_what_is_written_is_read(store: ModelStore) -> None:
+    """A bundle comes back with its files, and its manifest gives their digests."""
+    found = store.read("v1")
+    assert found.files == FILES
+    assert found.manifest.files == {name: digest(content) for name, content in FILES.items()}
+    assert found.manifest.model_copy(update={"files": {}}) == manifest("v1", 1)
+
+
+def test_versions_are_ordered_by_age(store: ModelStore) -> None:
+    """Bundles are listed oldest first, whatever their names."""
+    store.write(manifest("a-newest", 3), FILES)
+    assert store.versions() == ["v1", "v2", "a-newest"]
+    assert ModelStore("memory://empty-store", "transaction").versions() == []
+
+
+def test_bundles_are_immutable(store: ModelStore) -> None:
+    """A version is written once."""
+    with pytest.raises(BundleError, match="v1 is already in the store, and bundles are immutable"):
+        store.write(manifest("v1"), FILES | {NETWORK: b"other"})
+    assert store.read("v1").files == FILES
+
+
+def test_an_unfinished_bundle_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash at any file leaves no version visible, and the same version can be written afterwards."""
+    store = ModelStore(str(tmp_path), "transaction")
+    replace = os.replace
+    for survivors in range(len(FILES) + 1):
+        left = [survivors]
+
+        def crash(source: str, target: str, left: list[int] = left) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            replace(source, target)
+
+        monkeypatch.setattr("streamscore.store.os.replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(manifest("v1"), FILES)
+        monkeypatch.undo()
+        assert store.versions() == []
+        with pytest.raises(BundleError, match=r"manifest\.json is missing"):
+            store.read("v1")
+    store.write(manifest("v1"), FILES)
+    assert store.read("v1").files == FILES
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied", "removed", "lengthened"])
+def test_a_damaged_file_is_told(store: ModelStore, tmp_path: Path, name: str, damage: str) -> None:
+    """A bundle with one file cut, changed, emptied or missing is refused, and the version named."""
+    path = tmp_path / "transaction" / "v1" / name
+    content = path.read_bytes()
+    if damage == "removed":
+        path.unlink()
+    else:
+        flipped = bytes([content[0] ^ 1]) + content[1:]
+        path.write_bytes(
+            {"flipped": flipped, "truncated": content[:-1], "emptied": b"", "lengthened": content + b"}"}[damage]
+        )
+    with pytest.raises(BundleError, match="v1") as caught:
+        store.read("v1")
+    assert name in str(caught.value)
+    assert store.read("v2").files == FILES
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_every_flipped_byte_is_found(store: ModelStore, tmp_path: Path, name: str) -> None:
+    """No byte of a bundle's files can change unnoticed."""
+    path = tmp_path / "transaction" / "v1" / name
+    content = path.read_bytes()
+    for position in range(len(content)):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 0x80]) + content[position + 1 :])
+        with pytest.raises(BundleError, match=f"{name} does not have the digest its manifest gives"):
+            store.read("v1")
+
+
+def rewritten(folder: Path, **changes: object) -> None:
+    """Change what v1's manifest says."""
+    path = folder / "transaction" / "v1" / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_manifest_must_list_what_is_loaded(store: ModelStore, tmp_path: Path) -> None:
+    """A file without a digest is not trusted."""
+    rewritten(tmp_path, files={NETWORK: digest(b"network")})
+    with pytest.raises(BundleError, match=r"lists no golden\.npz, scaler\.json"):
+        store.read("v1")
+
+
+def test_a_manifest_of_another_version(store: ModelStore, tmp_path: Path) -> None:
+    """A bundle copied over another is refused."""
+    rewritten(tmp_path, version="v2")
+    with pytest.raises(BundleError, match="v1: the manifest is that of v2"):
+        store.read("v1")
+
+
+@pytest.mark.parametrize("name", ["../v2/golden.npz", "/etc/passwd", "a/../b", "", ".", "..", "x/y", "a\0b"])
+def test_a_manifest_cannot_point_elsewhere(store: ModelStore, tmp_path: Path, name: str) -> None:
+    """A file name that leaves the bundle's folder is refused before anything is read."""
+    rewritten(tmp_path, files={name: digest(b"x")} | {known: digest(content) for known, content in FILES.items()})
+    with pytest.raises(BundleError, match="is not the name of a bundle's file"):
+        store.read("v1")
+
+
+@pytest.mark.parametrize("version", ["..", ".", "", "../transaction/v1", "v1/", "/v1", "a" * 101, "v 1", "v1\n", ".v1"])
+def test_versions_cannot_point_elsewhere(store: ModelStore, version: str) -> None:
+    """A version that is no plain name is refused, for reading as for promoting."""
+    for act in (store.read, store.manifest, store.promote):
+        with pytest.raises(BundleError, match="is not the name of a bundle's file"):
+            act(version)
+
+
+def test_an_alias_holds_a_version(store: ModelStore, tmp_path: Path) -> None:
+    """An alias is None until it is set; one that holds no version is refused, not followed."""
+    assert store.alias("champion") is None
+    store.point("champion", "v1")
+    assert store.alias("champion") == "v1"
+    path = tmp_path / "transaction" / "aliases" / "champion"
+    assert path.read_bytes() == b"v1"
+    for content in (b"../v2", b"", b"v1 v2", b"\xff\xfe", b"v1\x00"):
+        path.write_bytes(content)
+        with pytest.raises(BundleError, match="alias champion does not hold a version"):
+            store.alias("champion")
+    path.write_bytes(b" v2\n")
+    assert store.alias("champion") == "v2"
+
+
+def test_an_alias_points_to_what_is_there(store: ModelStore) -> None:
+    """An alias cannot be pointed to a version that is not complete."""
+    with pytest.raises(BundleError, match="v9"):
+        store.point("challenger", "v9")
+    assert store.alias("challenger") is None
+
+
+def test_aliases_change_at_once(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash while an alias is written leaves the old one whole."""
+    store.point("champion", "v1")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streamscore.store.os.replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store.point("champion", "v2")
+    assert store.alias("champion") == "v1"
+
+
+def test_promote_and_roll_back(store: ModelStore) -> None:
+    """Promotion keeps the champion before as `previous`; rolling back changes the two, again and again."""
+    store.promote("v1")
+    assert (store.alias("champion"), store.alias("previous")) == ("v1", None)
+    with pytest.raises(BundleError, match="no previous champion"):
+        store.rollback()
+    store.promote("v2")
+    assert (store.alias("champion"), store.alias("previous")) == ("v2", "v1")
+    store.promote("v2")
+    assert store.alias("previous") == "v1"
+    assert store.rollback() == "v1"
+    assert (store.alias("champion"), store.alias("previous")) == ("v1", "v2")
+    assert store.rollback() == "v2"
+
+
+def test_a_damaged_bundle_is_not_promoted(store: ModelStore, tmp_path: Path) -> None:
+    """Promotion verifies the digests first, and leaves the aliases as they are when they are wrong."""
+    store.promote("v1")
+    (tmp_path / "transaction" / "v2" / NETWORK).write_bytes(b"evil")
+    with pytest.raises(BundleError, match="digest"):
+        store.promote("v2")
+    assert (store.alias("champion"), store.alias("previous")) == ("v1", None)
+
+
+def test_stores_of_two_types_are_apart(store: ModelStore, tmp_path: Path) -> None:
+    """Another event type in the same folder has bundles and aliases of its own."""
+    store.promote("v1")
+    other = ModelStore(str(tmp_path), "application")
+    assert (other.versions(), other.alias("champion")) == ([], None)
+
+
+def test_any_fsspec_url() -> None:
+    """A store in memory keeps the same rules as a folder."""
+    store = ModelStore("memory://store-test/models/", "transaction")
+    store.write(manifest("v1", 1), FILES)
+    store.write(manifest("v2", 2), FILES)
+    with pytest.raises(BundleError, match="immutable"):
+        store.write(manifest("v1"), FILES)
+    store.promote("v1")
+    store.promote("v2")
+    assert store.rollback() == "v1"
+    assert ModelStore("memory://store-test/models", "transaction").read("v1").files == FILES
+    assert store.versions() == ["v1", "v2"]
+    with pytest.raises(BundleError, match="is missing"):
+        store.read("v3")

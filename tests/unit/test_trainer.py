@@ -1,0 +1,154 @@
+"""A training run: repeatable, honest about its parts, and better than no model."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamscore.core.application import APPLICATION
+from streamscore.core.transaction import TRANSACTION
+from streamscore.errors import DataError
+from streamscore.store import CARD, ModelStore
+from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
+from trainer import dataset
+from trainer.fit import BestEpoch, calibrate, fit, logits
+from trainer.run import place, train_once
+from trainer.scaling import fit_scaler, scaled
+from trainer.settings import Preset, TrainingSettings
+
+SMALL = simulated("application", 2000)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of 2,000 applications."""
+    return write_archive(tmp_path_factory.mktemp("archive"), SMALL)
+
+
+@pytest.fixture(scope="module")
+def parts(small: Path) -> tuple[Any, Any]:
+    """Scaled columns and labels to train and to choose by."""
+    data = dataset.read(small, APPLICATION)
+    cut = dataset.split(data, QUICK)
+    columns = scaled(fit_scaler(APPLICATION.features, data.matrix[cut.train]), data.matrix)
+    return tuple((columns[rows], data.labels[rows]) for rows in (cut.train, cut.validation))
+
+
+def fitted(parts: tuple[Any, Any], preset: Preset, seed: int = 0, **more: Any) -> Any:
+    settings = TrainingSettings(preset=preset, epochs=2, batch=64, seed=seed, **more)
+    return fit(*parts, settings, lambda _: None)
+
+
+def test_another_seed_gives_other_weights(parts: tuple[Any, Any]) -> None:
+    """The seed decides the weights."""
+    one, other = (fitted(parts, "logistic", seed).get_weights() for seed in (4, 5))
+    assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.usefixtures("quick_warming")
+def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs learn the same weights to the last bit and judge them the same; the scaler sees one part only."""
+    seen: list[int] = []
+
+    def spied(features: Any, matrix: np.ndarray) -> Any:
+        seen.append(len(matrix))
+        return fit_scaler(features, matrix)
+
+    monkeypatch.setattr("trainer.run.fit_scaler", spied)
+    settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
+    stores = [ModelStore(str(tmp_path / name), "application") for name in ("a", "b")]
+    first, second = (
+        train_once(small, APPLICATION, store, settings, TRAINED_AT + timedelta(days=day), SILENT)
+        for day, store in enumerate(stores)
+    )
+    assert first.metrics == second.metrics
+    assert len(first.metrics["weights"]) == 64
+    assert first.thresholds == second.thresholds
+    assert first.version != second.version
+    data = first.data
+    assert seen == [data["train"], data["train"]]
+    assert data["train"] + data["validation"] + data["test"] + data["cleaned"]["without_a_mature_label"] == 2000
+    card = stores[0].read(first.version).files[CARD].decode()
+    assert f"{data['train']:,} to train" in card
+    assert "Split by time: validation from" in card
+    assert first.settings["seed"] == 0
+    assert place(stores[0], first.version, promote=False) == "champion"
+
+
+@pytest.mark.parametrize("preset", ["default", "dense", "logistic"])
+def test_every_preset_trains(parts: tuple[Any, Any], preset: Preset) -> None:
+    """Each preset learns: on what it was trained on it ranks far better than chance."""
+    (columns, labels), _ = parts
+    found = logits(fitted(parts, preset, learning_rate=0.02), columns)
+    assert found.shape == labels.shape
+    positive, negative = found[labels], found[~labels]
+    assert (positive[:, None] > negative[None, :]).mean() > 0.65
+
+
+def test_the_best_epoch_is_kept(parts: tuple[Any, Any]) -> None:
+    """Of several epochs the weights of the best on validation are kept, and each epoch is told."""
+    told: list[Any] = []
+    network = fit(*parts, TrainingSettings(preset="logistic", epochs=3, batch=128), told.append)
+    assert [(epoch.number, epoch.epochs) for epoch in told] == [(1, 3), (2, 3), (3, 3)]
+    assert told[-1].seconds_left == 0
+    judge = BestEpoch(parts[1], 1, told.append)
+    judge.set_model(network)
+    judge.on_epoch_end(0, {"loss": 0.0})
+    assert told[-1].average_precision == pytest.approx(max(epoch.average_precision for epoch in told[:3]))
+
+
+def test_calibration_keeps_the_ranking() -> None:
+    """Calibration is increasing, also for a model that ranks the wrong way round, and puts the mean right."""
+    random = np.random.default_rng(0)
+    raw = random.normal(0, 2, 4000)
+    labels = random.random(4000) < 1 / (1 + np.exp(-(raw - 1)))
+    for given in (raw, -raw):
+        found = calibrate(given, labels)
+        assert found.slope > 0
+    right = calibrate(raw * 3, labels)
+    risks = 1 / (1 + np.exp(-(right.slope * raw * 3 + right.intercept)))
+    assert right.slope == pytest.approx(1 / 3, abs=0.05)
+    assert risks.mean() == pytest.approx(labels.mean(), abs=0.002)
+
+
+def test_scaler_sees_the_training_part_only(parts: tuple[Any, Any]) -> None:
+    """The scaler's numbers are those of the rows it is given: other rows change nothing."""
+    features = APPLICATION.features
+    matrix = np.random.default_rng(1).lognormal(3, 1, (600, len(features.features))).astype(np.float32)
+    matrix[:, [j for j, f in enumerate(features.features) if f.categories]] = 1
+    wild = np.vstack([matrix, matrix[:200] * 1e6])
+    assert fit_scaler(features, wild[:600]) == fit_scaler(features, matrix) != fit_scaler(features, wild)
+    first = fit_scaler(features, matrix).columns[0]
+    assert first.center == pytest.approx(np.median(matrix[:, 0]), rel=1e-6)
+    assert not first.missing
+    matrix[5, 0] = np.nan
+    assert fit_scaler(features, matrix).columns[0].missing
+
+
+def test_few_positives(tmp_path: Path) -> None:
+    """An archive with too few of one kind in a part is refused, and the part is named."""
+    archive = write_archive(tmp_path, simulated("transaction", 1000))
+    with pytest.raises(DataError, match=r"the \w+ part has \d positives in \d+ events; both kinds need 10"):
+        dataset.split(dataset.read(archive, TRANSACTION), QUICK)
+
+
+@pytest.mark.parametrize("name", ["transaction", "application"])
+def test_trained_models_are_of_use(name: str) -> None:
+    """The quickly trained models rank far better than the base rate, and not far from a logistic regression."""
+    metrics = trained_manifest(name).metrics
+    test, beside = metrics["test"], metrics["baselines"]
+    assert beside["base rate"]["auc"] == 0.5
+    assert test["auc"] > 0.7
+    assert test["average_precision"] > 1.5 * beside["base rate"]["average_precision"]
+    assert test["auc"] > beside["logistic regression"]["auc"] - 0.05
+    assert test["ece"] < 0.1
+
+
+@pytest.mark.parametrize(("name", "event_type"), [("transaction", TRANSACTION), ("application", APPLICATION)])
+def test_thresholds_keep_the_budget(name: str, event_type: Any) -> None:
+    """The shares of alerts and declines on the test part are near what the event type allows."""
+    found = trained_manifest(name).metrics["at_thresholds"]
+    assert 0 < found["alerted"] < 3 * event_type.review_rate
+    assert found["declined"] <= found["alerted"]
