@@ -43,9 +43,9 @@ class Delivery:
     def __init__(self, source: KafkaSource, sink: KafkaSink, metrics: Metrics) -> None:
         self._source, self._sink, self._metrics = source, sink, metrics
         self._published: deque[Published] = deque()
-        self._committable: dict[Partition, int] = {}
         # The next offset of each partition that this worker ever scored, all outputs before it acknowledged.
         self._done: dict[Partition, int] = {}
+        self._offered: dict[Partition, int] = {}  # what of it Kafka was asked to commit
 
     @property
     def open(self) -> bool:
@@ -59,7 +59,8 @@ class Delivery:
 
     @property
     def committable(self) -> bool:
-        return bool(self._committable)
+        """Whether there is something to commit that was not offered, or not taken."""
+        return self._done != self._offered or self._source.commit_failed
 
     def publish(self, event_type: EventType, outcome: Outcome) -> None:
         """Hand a batch's outputs to Kafka, and count them."""
@@ -86,26 +87,22 @@ class Delivery:
             known = batch.timestamps[batch.timestamps >= 0]
             self._metrics.age.observe(batch.event_type, np.maximum(now - known / 1000, 0.0))
             self._done |= batch.offsets
-            self._committable |= batch.offsets
 
-    def commit(self) -> None:
-        """Commit what is acknowledged; what Kafka does not take is offered again next time."""
-        if self._source.commit(self._committable):
-            self._committable = {}
-        else:
+    def commit(self, wait: bool = False) -> None:
+        """Commit what is acknowledged. What Kafka does not take is offered again with the next commit."""
+        if self._source.commit_failed:
             self._metrics.commit_failures.inc()
+        self._offered = dict(self._done)
+        self._source.commit(self._offered, wait)
 
     def resume(self, partitions: Collection[Partition], seconds: float) -> dict[Partition, int] | None:
         """Where this worker stood in partitions that it gets back; None while it does not know."""
         if not self.acknowledged(seconds):
             return None
-        done = {partition: self._done[partition] for partition in partitions if partition in self._done}
-        self._committable |= done
-        return done
+        self._offered = {}  # what could not be committed when they were lost can be now
+        return {partition: self._done[partition] for partition in partitions if partition in self._done}
 
-    def leave(self, partitions: Collection[Partition], seconds: float) -> None:
+    def leave(self, seconds: float) -> None:
         """Partitions go to another worker: commit what can be, so that it is not scored twice."""
         self.acknowledged(seconds)
-        self.commit()
-        for partition in partitions:
-            self._committable.pop(partition, None)
+        self.commit(wait=True)

@@ -29,11 +29,12 @@ FATAL_CODES = frozenset(
 OnError = Callable[[KafkaError], None]
 
 
-def consumer(kafka: Kafka, on_error: OnError) -> Consumer:
+def consumer(kafka: Kafka, on_error: OnError, on_commit: Callable[..., None]) -> Consumer:
     """A consumer that commits nothing by itself and says where each partition ends."""
     options: dict[str, Any] = {
         **_common(kafka, on_error),
         "group.id": kafka.group,
+        "on_commit": on_commit,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         # Expired offsets are an error here; `earliest` would skip to what is left with a log line only.
@@ -45,6 +46,8 @@ def consumer(kafka: Kafka, on_error: OnError) -> Consumer:
         # Per consumer: the default of 64 MiB and 100,000 messages a partition is most of a worker's memory.
         "queued.max.messages.kbytes": 32_768,
         "queued.min.messages": 20_000,
+        # Above those limits fetching pauses for this long; the default of a second starves a quick worker.
+        "fetch.queue.backoff.ms": 5,
         **kafka.options,
         **kafka.consumer,
     }

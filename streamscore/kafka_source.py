@@ -37,8 +37,8 @@ class KafkaSource:
     ) -> None:
         self._kafka, self._topics = kafka, topics
         self._resume, self._on_gained, self._on_leaving = resume, on_gained, on_leaving
-        self._owner: Consumer = consumer(kafka, self.on_error)
-        self._reader: Consumer = consumer(kafka, self.on_error)
+        self._owner: Consumer = consumer(kafka, self.on_error, self._on_commit)
+        self._reader: Consumer = consumer(kafka, self.on_error, self._on_commit)
         self._assigned: list[Partition] = []  # by the group, their start not yet known
         self._owned: dict[Partition, TopicPartition] = {}
         self._start: dict[Partition, int] = {}
@@ -47,6 +47,7 @@ class KafkaSource:
         self._failure: KafkaError | None = None
         self._next_probe = 0.0
         self.connected = True
+        self.commit_failed = False
         self.rebalances = 0
         self._owner.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
 
@@ -109,22 +110,29 @@ class KafkaSource:
             self._reader.resume([self._owned[p] for p in going])
         self._paused = (self._paused | stopping) - going
 
-    def commit(self, offsets: Mapping[Partition, int]) -> bool:
-        """Commit the next offsets of owned partitions; False when Kafka did not take them now.
+    def commit(self, offsets: Mapping[Partition, int], wait: bool) -> None:
+        """Commit the next offsets of owned partitions; `commit_failed` says when Kafka did not take them.
 
-        What was not taken is offered again with the next commit, or read again by the next owner.
+        Without `wait` it returns at once, and a failure is heard of with a later `poll_group`.
         """
+        self.commit_failed = False
         # An offset from before a partition was lost and regained would set the group back.
         ours = [TopicPartition(*p, o) for p, o in offsets.items() if p in self._owned and o > self._start[p]]
         if not ours:
-            return True
+            return
         try:
-            self._owner.commit(offsets=ours, asynchronous=False)
+            if wait:
+                self._owner.commit(offsets=ours, asynchronous=False)
+            else:
+                self._owner.commit(offsets=ours, asynchronous=True)
         except KafkaException as error:
             self._raise_if_fatal(error.args[0])
-            log.warning("offsets not committed: %s", error.args[0].str())
-            return False
-        return True
+            self._on_commit(error.args[0], ours)
+
+    def _on_commit(self, error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
+        if error is not None:
+            self.commit_failed = True
+            log.warning("offsets not committed: %s", error.str())
 
     def lag(self) -> dict[Partition, int]:
         """Messages not yet read per owned partition; unknown ones are left out."""

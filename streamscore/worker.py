@@ -163,7 +163,6 @@ class Worker:
             self._source.poll_group()
         self._lap("acknowledge")
         due = time.monotonic() - self._last_commit >= self._settings.batch.commit_interval_ms / 1000
-        # A commit without a broker would hold the loop for a minute.
         if due and self._delivery.committable and self._source.connected:
             self._last_commit = time.monotonic()
             self._delivery.commit()
@@ -179,7 +178,7 @@ class Worker:
 
     def _leaving(self, partitions: Collection[Partition]) -> None:
         """Partitions go to another worker: commit what is acknowledged, forget what is not scored."""
-        self._delivery.leave(partitions, LEAVING_SECONDS)
+        self._delivery.leave(LEAVING_SECONDS)
         for partition in partitions:
             self._streams[self._types_of[partition[0]]].order.drop(partition)
 
@@ -239,7 +238,7 @@ class Worker:
                     f"outputs were not acknowledged within {self._settings.drain_seconds:g} s; "
                     "their events are not committed and will be scored again"
                 )
-        self._delivery.commit()
+        self._delivery.commit(wait=True)
 
     def _out_of_time(self) -> bool:
         return self._stopping and time.monotonic() > self._stop_at

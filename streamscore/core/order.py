@@ -10,12 +10,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby, islice
+from operator import attrgetter
 
 import numpy as np
 
 from streamscore.core.catalogue import Entry
 
 Partition = tuple[str, int]
+_partition, _at = attrgetter("record.topic", "record.partition"), attrgetter("at")
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Lane:
 
     def extend(self, entries: list[Entry]) -> None:
         self.entries += entries
-        self.times += islice(accumulate((entry.at for entry in entries), max, initial=self.newest), 1, None)
+        self.times += islice(accumulate(map(_at, entries), max, initial=self.newest), 1, None)
         self.newest = self.times[-1]
 
     def releasable(self, bound: float, limit: int) -> int:
@@ -116,7 +118,3 @@ class EventTimeOrder:
             candidates += lane.entries[:count]
             lane.take(take)
         return [candidates[i] for i in order.tolist()]
-
-
-def _partition(entry: Entry) -> Partition:
-    return entry.record.topic, entry.record.partition

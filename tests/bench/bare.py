@@ -1,21 +1,27 @@
 """The yardstick: the same client, consuming and producing the same bytes, and nothing in between.
 
-    python -m tests.bench.bare BOOTSTRAP INPUT OUTPUT GROUP [headers]
+    python -m tests.bench.bare BOOTSTRAP INPUT OUTPUT GROUP [headers] [tuned]
 
-It polls, drains, produces, flushes and commits as the worker does: every 0.1 s, or when idle.
+It polls, drains, produces, flushes and commits every 0.1 s, or when idle. The client is as it comes,
+with the guarantees switched on; `tuned` gives it the worker's fetch settings as well.
 """
 
 import gc
 import signal
 import sys
 import time
+from collections.abc import Collection
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 COMMIT_SECONDS = 0.1
 
 
-def main(bootstrap: str, source: str, target: str, group: str, headers: bool) -> None:
+# As streamscore/kafka_clients.py sets them.
+TUNED = {"queued.max.messages.kbytes": 32_768, "queued.min.messages": 20_000, "fetch.queue.backoff.ms": 5}
+
+
+def main(bootstrap: str, source: str, target: str, group: str, how: Collection[str]) -> None:
     """Copy until SIGTERM."""
     going = [True]
     signal.signal(signal.SIGTERM, lambda *_: going.clear())
@@ -28,8 +34,7 @@ def main(bootstrap: str, source: str, target: str, group: str, headers: bool) ->
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "check.crcs": True,
-            "queued.max.messages.kbytes": 32_768,
-            "queued.min.messages": 20_000,
+            **(TUNED if "tuned" in how else {}),
         }
     )
     producer = Producer(
@@ -48,7 +53,7 @@ def main(bootstrap: str, source: str, target: str, group: str, headers: bool) ->
     while going:
         first = consumer.poll(0.05)
         for_good = [m for m in ([first, *consumer.consume(4095, 0)] if first else []) if m.error() is None]
-        if headers:
+        if "headers" in how:
             for message in for_good:
                 producer.produce(target, message.value(), message.key(), headers=message.headers())
         elif for_good:
@@ -67,4 +72,4 @@ def main(bootstrap: str, source: str, target: str, group: str, headers: bool) ->
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], headers="headers" in sys.argv[5:])
+    main(*sys.argv[1:5], how=sys.argv[5:])
