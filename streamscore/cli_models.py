@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from streamscore.errors import BundleError
+
 
 @click.group()
 def models() -> None:
@@ -33,7 +35,10 @@ def models_list(store: Any) -> None:
     pointing: dict[str, list[str]] = {}
     for alias in ("champion", "challenger", "previous"):
         pointing.setdefault(store.alias(alias) or "", []).append(alias)
-    for version in store.versions():
+    versions = store.versions()
+    if not versions:
+        click.echo("no bundles yet", err=True)
+    for version in versions:
         test = store.manifest(version).metrics.get("test", {})
         figures = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
         click.echo(f"{version}  {figures}  {' '.join(pointing.get(version, []))}".rstrip())
@@ -44,7 +49,11 @@ def models_list(store: Any) -> None:
 @in_store
 def models_show(store: Any, version: str) -> None:
     """A bundle's card, after its digests were verified. VERSION may be an alias."""
-    version = store.alias(version) or version if version in ("champion", "challenger", "previous") else version
+    if version in ("champion", "challenger", "previous"):
+        found = store.alias(version)
+        if found is None:
+            raise BundleError(f"there is no {version}")
+        version = found
     files = store.read(version).files
     click.echo(files["card.md"].decode() if "card.md" in files else store.manifest(version).model_dump_json(indent=2))
 

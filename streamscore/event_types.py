@@ -18,7 +18,7 @@ def find(name: str) -> EventType:
     if not colon:
         near = difflib.get_close_matches(name, BUILT_IN, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; built in are {', '.join(BUILT_IN)}"
-        raise SettingsError(f"there is no event type {name}{hint} Your own is named module:NAME")
+        raise SettingsError(f"there is no event type {name}{hint}; your own is named module:NAME")
     return _imported(name, module_name, attribute)
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from streamscore.core.batch import SHAPES, padded_shape
+from streamscore.core.batch import SHAPES, call_shapes
 from streamscore.core.bundle import Calibration, CategoryScale, Contributions, NumericScale, Scaler
 from streamscore.core.feature import LARGEST
 from streamscore.errors import SettingsError
@@ -70,12 +70,11 @@ class KerasScorer:
 
     def risks(self, matrix: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float32 (rows,)."""
-        largest = SHAPES[-1]
-        parts = [self._one_call(matrix[i : i + largest]) for i in range(0, len(matrix), largest)]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
-
-    def _one_call(self, matrix: np.ndarray) -> np.ndarray:
-        return np.asarray(self._risks(_padded(matrix, padded_shape(len(matrix)))))[: len(matrix)]
+        parts, start = [np.empty(0, np.float32)], 0
+        for shape in call_shapes(len(matrix)):
+            parts.append(np.asarray(self._risks(_padded(matrix[start : start + shape], shape))))
+            start += shape
+        return np.concatenate(parts)[: len(matrix)]
 
     def contributions(self, matrix: np.ndarray) -> Contributions:
         """Integrated gradients against the baseline (Sundararajan, Taly, Yan, 2017), per feature.

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-# A compiled model is compiled per shape. Powers of four waste at most three quarters of a small
-# batch, where the call costs the same anyway, and keep start-up at five compilations.
+# A compiled model is compiled per shape. Powers of four keep start-up at five compilations.
 SHAPES = (16, 64, 256, 1024, 4096)
 
 
@@ -18,6 +17,13 @@ class BatchPolicy(NamedTuple):
         return size > 0 and (size >= self.max_events or oldest_age >= self.max_age or idle)
 
 
-def padded_shape(rows: int) -> int:
-    """The smallest compiled shape that holds `rows`; batches beyond the largest are cut by it."""
-    return next((shape for shape in SHAPES if rows <= shape), SHAPES[-1])
+def call_shapes(rows: int) -> list[int]:
+    """The compiled shapes that a batch is cut into: full ones from the largest down, then one padded.
+
+    3,125 rows are three calls of 1,024 and one of 64, not a call of 4,096 that is a quarter padding.
+    """
+    shapes = []
+    while rows > SHAPES[0]:
+        shapes.append(next(shape for shape in reversed(SHAPES) if shape <= rows))
+        rows -= shapes[-1]
+    return [*shapes, SHAPES[0]] if rows > 0 else shapes

@@ -30,6 +30,8 @@ from tests.running import (
     worker,
 )
 
+# Three workers that start at once share the processors.
+TOGETHER_SECONDS = 3 * READY_SECONDS
 # A topic's new partitions are seen when its metadata is looked at again, by default after five minutes.
 QUICK_METADATA = {"kafka.options": "{topic.metadata.refresh.interval.ms: 500}"}
 
@@ -54,7 +56,7 @@ def end_of(path: Road, folder: Path, settings: Mapping[str, object] = {}) -> tup
 def scored(path: Road, running: Worker, events: int) -> set[tuple[int, int]]:
     """The inputs that a worker scores until it has scored so many, and is asked to end."""
     books = Books(path)
-    until(lambda: books.read() >= events, READY_SECONDS, f"{events} events are scored", running.alive)
+    until(lambda: books.read() >= events, TOGETHER_SECONDS, f"{events} events are scored", running.alive)
     assert running.terminate() == 0, running.log()[-2000:]
     books.read()
     books.close()
@@ -120,7 +122,7 @@ def new_groups(kafka: Endpoint, store: Path, tmp_path_factory: pytest.TempPathFa
             scored(path, running, events)
             for path, running, events in zip((earliest, timed), told, (20, 40), strict=True)
         ]
-        refusal = untold_worker.wait(READY_SECONDS), log.read_text().splitlines()[-1]
+        refusal = untold_worker.wait(TOGETHER_SECONDS), log.read_text().splitlines()[-1]
     finally:
         for process in (untold_worker, *(running.process for running in told)):
             process.kill()
