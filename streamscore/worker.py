@@ -9,10 +9,12 @@ import gc
 import logging
 import time
 from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.order import EventTimeOrder, Partition
-from streamscore.core.pipeline import no_history, process
+from streamscore.core.pipeline import Judged, Prepared, conclude, judge, no_history, prepare
 from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
 from streamscore.kafka_sink import KafkaSink
@@ -57,6 +59,14 @@ class Stream:
     oldest: float = 0.0  # when the oldest buffered entry was read
 
 
+class InHand(NamedTuple):
+    """The batch that the model works on while the loop reads and decodes the next one."""
+
+    bundle: Bundle
+    prepared: Prepared
+    judged: Future[Judged]
+
+
 class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
@@ -70,6 +80,8 @@ class Worker:
         self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
         self.metrics, self.pulse = metrics, pulse
         self._newest: dict[str, float] = {}
+        self._model = ThreadPoolExecutor(1, "model")
+        self._in_hand: InHand | None = None
         self._idle, self._stopping, self._stop_at = True, False, float("inf")
         self._lap_started, self._rebalances = 0.0, 0
         self._last_commit = self._last_lag = self._last_collect = time.monotonic()
@@ -107,6 +119,8 @@ class Worker:
         pending = self._source.pending()
         for stream in self._streams.values():
             self._score_due(stream, pending, idle)
+        if idle:
+            self._conclude()
         self._confirm()
         self._look_around(pending, idle)
 
@@ -144,13 +158,28 @@ class Worker:
             self._lap_started = time.perf_counter()
             entries = stream.order.release(self._policy.max_events, pending)
             if not entries:
-                return
+                break
             self._lap("release")
-            outcome = process(entries, stream.bundle, no_history, datetime.now(UTC), self._lap)
-            self._delivery.publish(stream.bundle.event_type, outcome)
-            self._lap("publish")
-            self._newest[entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
+            prepared = prepare(entries, stream.bundle, no_history)
+            self._lap("features")
+            self._conclude()  # the batch before, which the model had in hand meanwhile
+            judged = self._model.submit(judge, stream.bundle, prepared.matrix)
+            self._in_hand = InHand(stream.bundle, prepared, judged)
             stream.oldest = time.monotonic()
+
+    def _conclude(self) -> None:
+        """Publish the batch that the model has in hand, if there is one."""
+        if self._in_hand is None:
+            return
+        (bundle, prepared, future), self._in_hand = self._in_hand, None
+        self._lap_started = time.perf_counter()
+        judged = future.result()
+        self._lap("model")
+        outcome = conclude(prepared, bundle, judged, datetime.now(UTC))
+        self._lap("encode")
+        self._delivery.publish(bundle.event_type, outcome)
+        self._lap("publish")
+        self._newest[prepared.entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
 
     def _confirm(self) -> None:
         """Hear of acknowledgements, let Kafka catch up when it must, commit when it is time."""
@@ -169,6 +198,7 @@ class Worker:
             self._lap("commit")
 
     def _resume(self, partitions: Collection[Partition]) -> dict[Partition, int] | None:
+        self._conclude()
         return self._delivery.resume(partitions, CONFIRM_SLICE)
 
     def _gained(self, partitions: Collection[Partition]) -> None:
@@ -178,6 +208,7 @@ class Worker:
 
     def _leaving(self, partitions: Collection[Partition]) -> None:
         """Partitions go to another worker: commit what is acknowledged, forget what is not scored."""
+        self._conclude()
         self._delivery.leave(LEAVING_SECONDS)
         for partition in partitions:
             self._streams[self._types_of[partition[0]]].order.drop(partition)
@@ -232,6 +263,7 @@ class Worker:
     def _drain(self) -> None:
         """Let Kafka acknowledge what was handed over, commit it, and no more."""
         log.info("stopping: waiting for acknowledgements")
+        self._conclude()
         while not self._delivery.acknowledged(CONFIRM_SLICE):
             if self._out_of_time():
                 raise DrainTimeout(

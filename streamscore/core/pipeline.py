@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import DeadLetter, Entry
-from streamscore.core.decision import APPROVE, DECLINE, Message, Reason, Severity, alert, bands, reasons, scores
+from streamscore.core.decision import APPROVE, DECLINE, Message, Reason, Score, alert, bands, reasons, scores
 from streamscore.core.event import UNKNOWN, Columns, Headers, Record
 from streamscore.core.event_type import EventType
 from streamscore.core.order import Partition
@@ -60,40 +61,75 @@ def no_history(_: EventType, columns: Columns) -> Columns:
     return columns
 
 
+class Prepared(NamedTuple):
+    """A batch ready for the model: its entries, those that are events, their columns and feature matrix."""
+
+    entries: Sequence[Entry]
+    valid: Sequence[Entry]
+    columns: Columns
+    matrix: np.ndarray
+
+
+class Judged(NamedTuple):
+    """What the model says of a batch: risks, bands, and reasons of the rows above the review threshold."""
+
+    risks: np.ndarray
+    band: np.ndarray
+    why: dict[int, tuple[Reason, ...]]
+
+
 def process(entries: Sequence[Entry], bundle: Bundle, history: History, now: datetime, lap: Lap) -> Outcome:
     """Score a batch of one event type. `lap` is told when each stage is done."""
-    refused = [entry for entry in entries if entry.dead_letter is not None]
-    valid = [entry for entry in entries if entry.event is not None] if refused else entries
+    prepared = prepare(entries, bundle, history)
+    lap("features")
+    judged = judge(bundle, prepared.matrix)
+    lap("model")
+    outcome = conclude(prepared, bundle, judged, now)
+    lap("encode")
+    return outcome
+
+
+def prepare(entries: Sequence[Entry], bundle: Bundle, history: History) -> Prepared:
+    """The feature matrix of a batch's events."""
+    valid = [entry for entry in entries if entry.event is not None]
     events = [entry.event for entry in valid]
     columns = history(bundle.event_type, bundle.event_type.columns(events))
-    matrix = bundle.features.matrix(columns, len(events))
-    lap("features")
+    return Prepared(entries, valid, columns, bundle.features.matrix(columns, len(events)))
+
+
+def judge(bundle: Bundle, matrix: np.ndarray) -> Judged:
+    """Risks, bands and reasons: the model's part, which shares nothing and may run on another thread."""
     risks = bundle.scorer.risks(matrix)
-    lap("model")
     band = bands(risks, bundle.manifest.thresholds)
-    why = _reasons(bundle, matrix, band)
-    lap("reasons")
-    scored = scores(bundle, valid, risks, why, now)
-    outcome = Outcome(
+    return Judged(risks, band, _reasons(bundle, matrix, band))
+
+
+def conclude(prepared: Prepared, bundle: Bundle, judged: Judged, now: datetime) -> Outcome:
+    """Everything a batch produces, encoded."""
+    entries, valid = prepared.entries, prepared.valid
+    refused = [entry for entry in entries if entry.dead_letter is not None] if len(valid) < len(entries) else []
+    scored = scores(bundle, valid, judged.risks, judged.why, now)
+    return Outcome(
         scores=[
             Message((record := entry.record).key, _encode(score), record.headers and _trace(record.headers))
             for entry, score in zip(valid, scored, strict=True)
         ],
         alerts=[
-            Message(valid[i].record.key, _encode(alert(scored[i], _severity(band[i]))), _trace(valid[i].record.headers))
-            for i in np.flatnonzero(band > APPROVE).tolist()
+            _alert_message(valid[i].record, scored[i], judged.band[i]) for i in np.flatnonzero(judged.band).tolist()
         ],
         dead_letters=[dead_letter_message(entry.record, entry.dead_letter) for entry in refused if entry.dead_letter],
         offsets=next_offsets(entries),
-        risks=risks,
-        bands=band,
+        risks=judged.risks,
+        bands=judged.band,
         refused=[entry.dead_letter for entry in refused if entry.dead_letter],
         timestamps=np.fromiter(map(_timestamp, entries), np.int64, len(entries)),
-        unknown_values=_unknown_values(bundle.event_type, columns, events),
+        unknown_values=_unknown_values(bundle.event_type, prepared.columns, valid),
         ignored_fields=sum(map(_ignored, valid)),
     )
-    lap("encode")
-    return outcome
+
+
+def _alert_message(record: Record, score: Score, band: int) -> Message:
+    return Message(record.key, _encode(alert(score, "high" if band == DECLINE else "medium")), _trace(record.headers))
 
 
 def _reasons(bundle: Bundle, matrix: np.ndarray, band: np.ndarray) -> dict[int, tuple[Reason, ...]]:
@@ -103,10 +139,6 @@ def _reasons(bundle: Bundle, matrix: np.ndarray, band: np.ndarray) -> dict[int, 
         return {}
     found = reasons(bundle, matrix[rows], bundle.scorer.contributions(matrix[rows]))
     return dict(zip(rows.tolist(), found, strict=True))
-
-
-def _severity(band: int) -> Severity:
-    return "high" if band == DECLINE else "medium"
 
 
 def _trace(headers: Headers | None) -> Headers | None:
@@ -135,11 +167,11 @@ def next_offsets(entries: Sequence[Entry]) -> dict[Partition, int]:
     return {partition: entry.record.offset + 1 for partition, entry in last.items()}
 
 
-def _unknown_values(event_type: EventType, columns: Columns, events: Sequence[object]) -> dict[str, int]:
+def _unknown_values(event_type: EventType, columns: Columns, valid: Sequence[Entry]) -> dict[str, int]:
     """How often each open category had a value that was not declared; a missing one does not count."""
     counts = {}
     for field in event_type.fields:
         if field.kind == "category" and not field.closed and field.name in columns:
             rows = np.flatnonzero(columns[field.name] == UNKNOWN).tolist()
-            counts[field.name] = sum(getattr(events[row], field.name) is not None for row in rows)
+            counts[field.name] = sum(getattr(valid[row].event, field.name) is not None for row in rows)
     return {name: count for name, count in counts.items() if count}
