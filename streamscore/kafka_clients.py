@@ -57,8 +57,8 @@ def consumer(kafka: Kafka, on_error: OnError, on_commit: Callable[..., None]) ->
     return _made(Consumer, options)
 
 
-def producer(kafka: Kafka, on_error: OnError) -> Producer:
-    """An idempotent producer that never gives a message up."""
+def producer(kafka: Kafka, on_error: OnError, on_refused: Callable[..., None]) -> Producer:
+    """An idempotent producer that never gives a message up; `on_refused` hears of those Kafka will never take."""
     return _made(
         Producer,
         {
@@ -66,6 +66,9 @@ def producer(kafka: Kafka, on_error: OnError) -> Producer:
             "enable.idempotence": True,
             "acks": "all",
             "message.timeout.ms": 0,
+            # A call for each message that was delivered would cost as much as decoding it.
+            "delivery.report.only.error": True,
+            "on_delivery": on_refused,
             "compression.type": "lz4",
             # A batch's outputs are handed over at once: waiting for more would only make them older.
             "linger.ms": 0,

@@ -70,7 +70,7 @@ def send(
     `on_sent` hears of each message just before it is handed over. BrokerError when one is refused.
     """
     failures: list[str] = []
-    client = producer(kafka, lambda _: None)
+    client = producer(kafka, lambda _: None, lambda error, _: failures.append(error.str()))
     second = time.monotonic()
     while going():
         messages = [message for flow in drawing for message in next(flow, [])]

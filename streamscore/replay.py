@@ -111,7 +111,7 @@ def replay(kafka: Kafka, topic: str, rows: Iterable[Wire], pace: Pace) -> Replay
         if error.fatal() or error.code() in FATAL_CODES:
             failures.append(error.str())
 
-    client = producer(kafka, on_error)
+    client = producer(kafka, on_error, lambda error, _: failures.append(error.str()))
     _check_topic(client, kafka, topic)
     start, sent = time.monotonic(), 0
     try:
@@ -137,18 +137,10 @@ def _check_topic(client: Any, kafka: Kafka, topic: str) -> None:
 
 
 def hand_over(client: Any, topic: str, key: bytes | None, value: bytes, failures: list[str]) -> None:
-    """Give one message to a producer, waiting while its queue is full; BrokerError when any was refused.
-
-    `failures` collects what Kafka says of messages that it refuses later.
-    """
-
-    def on_delivery(error: KafkaError | None, _: Any) -> None:
-        if error is not None:
-            failures.append(error.str())
-
+    """Give one message to a producer, waiting while its queue is full; BrokerError when any was refused."""
     while not failures:
         try:
-            client.produce(topic, value, key, on_delivery=on_delivery)
+            client.produce(topic, value, key)
         except BufferError:
             client.poll(LISTEN_SECONDS)
         except KafkaException as error:
