@@ -10,12 +10,10 @@ import logging
 import sys
 import time
 from collections.abc import Collection
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,12 +23,13 @@ from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.order import EventTimeOrder, Partition
-from streamscore.core.pipeline import Judged, Prepared, conclude, judge, no_history, prepare
+from streamscore.core.pipeline import conclude, no_history, prepare
 from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
 from streamscore.kafka_sink import KafkaSink
 from streamscore.kafka_source import KafkaSource
 from streamscore.metrics import Metrics
+from streamscore.model_thread import ModelThread
 from streamscore.probe import Pulse
 from streamscore.settings import Settings
 
@@ -63,14 +62,6 @@ class Stream:
     oldest: float = 0.0  # when the oldest buffered entry was read
 
 
-class InHand(NamedTuple):
-    """The batch that the model works on while the loop reads and decodes the next one."""
-
-    bundle: Bundle
-    prepared: Prepared
-    judged: Future[Judged]
-
-
 class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
@@ -84,8 +75,7 @@ class Worker:
         self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
         self.metrics, self.pulse = metrics, pulse
         self._newest: dict[str, float] = {}
-        self._model = ThreadPoolExecutor(1, "model")
-        self._in_hand: InHand | None = None
+        self._model = ModelThread()
         self._idle, self._stopping, self._stop_at = True, False, float("inf")
         self._lap_started, self._rebalances = 0.0, 0
         self._last_commit = self._last_lag = self._last_collect = time.monotonic()
@@ -168,19 +158,19 @@ class Worker:
             prepared = prepare(entries, stream.bundle, no_history)
             self._lap("features")
             self._conclude()  # the batch before, which the model had in hand meanwhile
-            judged = self._model.submit(judge, stream.bundle, prepared.matrix)
-            self._in_hand = InHand(stream.bundle, prepared, judged)
+            self._model.give(stream.bundle, prepared)
             stream.oldest = time.monotonic()
 
     def _conclude(self) -> None:
         """Publish the batch that the model has in hand, if there is one."""
-        if self._in_hand is None:
+        in_hand = self._model.take()
+        if in_hand is None:
             return
-        (bundle, prepared, future), self._in_hand = self._in_hand, None
+        bundle, prepared, judged = in_hand
         self._lap_started = time.perf_counter()
-        judged = future.result()
+        judged.result()
         self._lap("model")
-        outcome = conclude(prepared, bundle, judged, datetime.now(UTC))
+        outcome = conclude(prepared, bundle, judged.result(), datetime.now(UTC))
         self._lap("encode")
         self._delivery.publish(bundle.event_type, outcome)
         self._lap("publish")

@@ -20,7 +20,7 @@ class BatchPolicy(NamedTuple):
 def call_shapes(rows: int) -> list[int]:
     """The compiled shapes that a batch is cut into: full ones from the largest down, then one padded.
 
-    3,125 rows are three calls of 1,024 and one of 64, not a call of 4,096 that is a quarter padding.
+    3,125 rows are three calls of 1,024 and four of 16, not a call of 4,096 that is a quarter padding.
     """
     shapes = []
     while rows > SHAPES[0]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -34,7 +34,7 @@ class Score(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     score_id: str
     event_id: str | int
     event_type: str
-    entities: msgspec.Struct
+    entities: Any
     risk: float
     decision: str
     model: str
@@ -52,7 +52,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     alert_id: str
     event_id: str | int
     event_type: str
-    entities: msgspec.Struct
+    entities: Any
     severity: Severity
     risk: float
     decision: str

@@ -15,7 +15,7 @@ TRAINER = sorted((ROOT / "trainer").rglob("*.py"))
 EACH = pytest.mark.parametrize("path", WORKER + TRAINER, ids=lambda path: str(path.relative_to(ROOT)))
 EACH_OF_WORKER = pytest.mark.parametrize("path", WORKER, ids=lambda path: str(path.relative_to(ROOT)))
 
-LONGEST_FILE, LONGEST_FUNCTION = 250, 45
+LONGEST_FILE, LONGEST_FUNCTION = 280, 45
 KAFKA = re.compile(r"(kafka_\w+|broker|startup|checks|replay|live|demo_ledger)\.py")
 # What opens a file can run code from it, or code from anywhere.
 DANGEROUS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -51,7 +51,7 @@ def test_there_is_something_to_look_at() -> None:
 
 @EACH
 def test_files_are_short(path: Path) -> None:
-    """No file is longer than 250 lines."""
+    """No file is longer than 280 lines."""
     lines = len(path.read_text().splitlines())
     assert lines <= LONGEST_FILE, f"{lines} lines"
 
@@ -132,11 +132,11 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tests_say_what_they_show(path: Path) -> None:
-    """Each test begins with a sentence that states the behaviour, and files stay within 300 lines."""
+    """Each test begins with a sentence that states the behaviour, and files stay within 320 lines."""
     silent = [
         node.name
         for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
     ]
     assert silent == []
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 320

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamscore.core.batch import SHAPES, BatchPolicy, padded_shape
+from streamscore.core.batch import SHAPES, BatchPolicy, call_shapes
 
 POLICY = BatchPolicy(max_events=100, max_age=0.5)
 
@@ -24,16 +24,12 @@ def test_due(size: int, age: float, idle: bool, due: bool) -> None:
     assert POLICY.due(size, age, idle) is due
 
 
-def test_shape_is_the_smallest_that_holds() -> None:
-    """Each number of rows gets the smallest compiled shape that is not below it."""
-    assert [padded_shape(rows) for rows in (0, 1, 16, 17, 64, 65, 1024, 4096)] == [16, 16, 16, 64, 64, 256, 1024, 4096]
-    for rows in range(1, SHAPES[-1] + 1):
-        shape = padded_shape(rows)
-        assert shape in SHAPES
-        assert rows <= shape
-        assert not any(rows <= smaller for smaller in SHAPES if smaller < shape)
-
-
-def test_beyond_the_largest_it_is_cut() -> None:
-    """More rows than the largest shape get the largest."""
-    assert padded_shape(SHAPES[-1] + 1) == SHAPES[-1]
+def test_rows_are_cut_into_full_shapes_and_one_padded() -> None:
+    """Every row is in a call, every call but the last is full, and the last wastes less than the smallest shape."""
+    assert [call_shapes(rows) for rows in (0, 1, 16, 17)] == [[], [16], [16], [16, 16]]
+    assert call_shapes(3125) == [1024, 1024, 1024, 16, 16, 16, 16]
+    for rows in range(1, 2 * SHAPES[-1]):
+        shapes = call_shapes(rows)
+        assert set(shapes) <= set(SHAPES)
+        assert 0 <= sum(shapes) - rows < SHAPES[0]
+        assert shapes == sorted(shapes, reverse=True)

@@ -21,7 +21,7 @@ class Loan(msgspec.Struct, frozen=True):
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
     amount: float
     note: str
-    age: Annotated[int, msgspec.Meta(extra=protected())] | None = None
+    age: Annotated[int, msgspec.Meta(ge=0, le=150, extra=protected())] | None = None
 
 
 AMOUNT = Feature("amount", ("amount",), as_is, "amount")

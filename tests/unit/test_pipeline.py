@@ -190,4 +190,4 @@ def test_laps_are_told_in_order() -> None:
     """Each stage is reported when it is done."""
     laps: list[str] = []
     process(entries_of(TRANSACTION, GOOD), bundle(TRANSACTION, StubScorer(by_amount)), no_history, NOW, laps.append)
-    assert laps == ["features", "model", "reasons", "encode"]
+    assert laps == ["features", "model", "encode"]

@@ -1,0 +1,32 @@
+"""The model's own thread: it works on one batch while the loop reads and decodes the next."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from streamscore.core.bundle import Bundle
+from streamscore.core.pipeline import Judged, Prepared, judge
+
+
+class InHand(NamedTuple):
+    """A batch that the model has, with the bundle that judges it."""
+
+    bundle: Bundle
+    prepared: Prepared
+    judged: Future[Judged]
+
+
+class ModelThread:
+    """At most one batch is in hand: the order of batches is the order of their publication."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "model")
+        self._in_hand: InHand | None = None
+
+    def give(self, bundle: Bundle, prepared: Prepared) -> None:
+        """Begin with a batch; the one before must have been taken."""
+        self._in_hand = InHand(bundle, prepared, self._pool.submit(judge, bundle, prepared.matrix))
+
+    def take(self) -> InHand | None:
+        """The batch in hand, no longer so; its `judged` may still have to be waited for."""
+        in_hand, self._in_hand = self._in_hand, None
+        return in_hand
