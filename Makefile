@@ -38,7 +38,7 @@ lint: $(VENV)/dev.done  ## ruff, mypy, import contracts
 	@echo "== lint"
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing 2>&1 | tail -n 8; test $${PIPESTATUS:-0} -eq 0
+	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
 
 bench: $(VENV)/dev.done  ## speed on Apache Kafka as ratios within one run: build/bench.json
 	@echo "== bench"
