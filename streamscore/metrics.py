@@ -48,6 +48,7 @@ class Metrics:
 
     def __init__(self) -> None:
         r = self.registry = CollectorRegistry()
+        self._lagging: set[Partition] = set()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=r)
         self.consumed = Counter("streamscore_events_consumed", "Records read from Kafka", ["topic"], registry=r)
@@ -116,9 +117,12 @@ class Metrics:
 
     def lags(self, lags: Mapping[Partition, int], newest: Mapping[str, float], now: float) -> None:
         """Set what is waiting: messages per partition, and seconds per topic by its newest scored event."""
-        self.lag_messages.clear()
         for (topic, partition), count in lags.items():
             self.lag_messages.labels(topic, partition).set(count)
+        # Only what is gone is removed: a scrape between clearing all and setting again would see no lag.
+        for topic, partition in self._lagging - lags.keys():
+            self.lag_messages.remove(topic, str(partition))
+        self._lagging = set(lags)
         for topic, at in newest.items():
             waiting = any(count for (name, _), count in lags.items() if name == topic)
             self.lag_seconds.labels(topic).set(max(0.0, now - at) if waiting else 0.0)
