@@ -1,7 +1,8 @@
-"""Where the tests get their Apache Kafka from, and a loud word when they get none."""
+"""Where the tests get their Apache Kafka and Prometheus from, and a loud word when they get none."""
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,14 @@ from tests.apache_kafka.cluster import Cluster
 from tests.apache_kafka.container import docker_answers, kafka_container
 from tests.apache_kafka.endpoint import Endpoint
 from tests.apache_kafka.jars import KafkaUnavailable
+from tests.prometheus import PrometheusUnavailable, program
 
-NO_KAFKA = pytest.StashKey[str]()
+# Why a program is not there, and what a green run without it has not shown.
+MISSING = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MISSING] = {}
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +46,21 @@ def topic(kafka: Endpoint) -> Callable[..., str]:
     return kafka.new_topic
 
 
+@pytest.fixture(scope="session")
+def prometheus_program(pytestconfig: pytest.Config) -> Callable[[str], Path]:
+    """The function that gives the path of `prometheus` or `promtool`."""
+
+    def found(name: str) -> Path:
+        try:
+            return program(name)
+        except PrometheusUnavailable as error:
+            raise _skipped(
+                pytestconfig, f"no Prometheus: {error}", "Neither alert rules nor dashboard were tested."
+            ) from None
+
+    return found
+
+
 def _cluster(config: pytest.Config) -> Cluster:
     try:
         return Cluster()
@@ -46,15 +68,20 @@ def _cluster(config: pytest.Config) -> Cluster:
         reason = str(error)
     if os.environ.get("STREAMSCORE_REQUIRE_KAFKA") == "1":
         pytest.fail(f"STREAMSCORE_REQUIRE_KAFKA=1, and there is no Apache Kafka: {reason}")
-    config.stash[NO_KAFKA] = reason
-    pytest.skip(f"no Apache Kafka: {reason}")
+    not_shown = "No delivery guarantee was tested. STREAMSCORE_REQUIRE_KAFKA=1 makes this fail."
+    raise _skipped(config, f"no Apache Kafka: {reason}", not_shown)
+
+
+def _skipped(config: pytest.Config, reason: str, not_shown: str) -> BaseException:
+    """What a test raises that is skipped, noted for the last lines of the run."""
+    config.stash[MISSING][reason] = not_shown
+    return pytest.skip.Exception(reason)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say in red what a green run without Kafka has not shown."""
-    reason = config.stash.get(NO_KAFKA, None)
-    if reason is None:
-        return
-    missing = [report for report in terminalreporter.stats.get("skipped", []) if reason in str(report.longrepr)]
-    terminalreporter.section(f"{len(missing)} TESTS ON APACHE KAFKA DID NOT RUN", red=True, bold=True)
-    terminalreporter.line(f"{reason}. No delivery guarantee was tested. STREAMSCORE_REQUIRE_KAFKA=1 makes this fail.")
+    """Say in red what a green run without Kafka or Prometheus has not shown."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, not_shown in config.stash[MISSING].items():
+        missing = sum(reason in str(report.longrepr) for report in skipped)
+        terminalreporter.section(f"{missing} TESTS DID NOT RUN", red=True, bold=True)
+        terminalreporter.line(f"{reason}. {not_shown}")

@@ -4,7 +4,6 @@ import http.client
 import json
 import math
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -31,17 +30,19 @@ DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "streamscore.json"
 Query = Callable[[str], list[dict[str, Any]]]
 
 
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} IS NOT INSTALLED: ALERT RULES AND DASHBOARD WERE NOT TESTED; install Prometheus")
-    return found
+Promtool = Callable[..., None]
 
 
-def promtool(*arguments: str | Path) -> None:
-    command = [program("promtool"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def promtool(prometheus_program: Callable[[str], Path]) -> Promtool:
+    """The function that runs promtool and fails with what it says."""
+    path = prometheus_program("promtool")
+
+    def run(*arguments: str | Path) -> None:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
 
 
 def work(metrics: Metrics) -> None:
@@ -75,9 +76,9 @@ def work(metrics: Metrics) -> None:
 
 
 @pytest.fixture(scope="module")
-def query(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
     """Instant queries to a Prometheus of this test's own, which scrapes a worker's metrics at work."""
-    prometheus, folder = program("prometheus"), tmp_path_factory.mktemp("prometheus")
+    prometheus, folder = prometheus_program("prometheus"), tmp_path_factory.mktemp("prometheus")
     metrics = Metrics()
     server = serve(Http(port=0), metrics.registry, Pulse())
     port = free_port()
@@ -148,18 +149,18 @@ def panels() -> list[tuple[str, str]]:
     return found
 
 
-def test_promtool_accepts_the_rules() -> None:
+def test_promtool_accepts_the_rules(promtool: Promtool) -> None:
     """promtool finds no fault in the rules, nor a second rule of the same kind."""
     promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
 
-def test_promtool_accepts_the_scrape_configuration() -> None:
+def test_promtool_accepts_the_scrape_configuration(promtool: Promtool) -> None:
     """promtool finds no fault in the configuration that compose mounts, nor in the rules it names."""
     promtool("check", "config", ROOT / "deploy" / "prometheus" / "prometheus.yml")
 
 
 @pytest.mark.slow
-def test_alerts_fire_resolve_and_stay_silent() -> None:
+def test_alerts_fire_resolve_and_stay_silent(promtool: Promtool) -> None:
     """Every alert does in every episode what the rule tests say."""
     promtool("test", "rules", RULE_TESTS)
 
