@@ -11,6 +11,8 @@ DATA ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 # As the commands themselves do: TensorFlow's oneDNN kernels change the order of sums with the processor.
 export TF_ENABLE_ONEDNN_OPTS ?= 0
+# Tests fit small models beside brokers and workers: a second OpenMP thread only waits for a core.
+test: export OMP_NUM_THREADS ?= 1
 
 # Hashes are checked in both ways; uv is only quicker.
 ifdef UV

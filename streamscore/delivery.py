@@ -2,8 +2,8 @@
 
     published → acknowledged → committed
 
-A batch's offsets may be committed once Kafka has all that was handed over. At full speed that is so
-just before the next batch is published, tens of milliseconds after the last: nothing has to wait.
+A batch's offsets may be committed once Kafka has all that was handed over. That is so a few milliseconds
+after a batch, and at full speed before the next one is published: nothing has to wait for it.
 """
 
 import time
@@ -19,13 +19,14 @@ from streamscore.kafka_sink import KafkaSink
 from streamscore.kafka_source import KafkaSource
 from streamscore.metrics import Metrics
 
-# Batches in Kafka's hands at a time: enough to keep it busy, and a bound on what a crash repeats.
-MOST_PUBLISHED = 8
+# What is in Kafka's hands at a time: enough to keep it busy, and a bound on what a crash repeats.
+MOST_EVENTS, MOST_SECONDS = 32_768, 0.5
 
 
 class Published(NamedTuple):
-    """One batch in Kafka's hands: its event type, its records' Kafka timestamps, the next offsets."""
+    """One batch in Kafka's hands: since when, its event type, its records' Kafka timestamps, the next offsets."""
 
+    at: float
     event_type: str
     timestamps: np.ndarray
     offsets: dict[Partition, int]
@@ -49,7 +50,10 @@ class Delivery:
     @property
     def full(self) -> bool:
         """Whether Kafka should catch up before more is handed over."""
-        return len(self._published) >= MOST_PUBLISHED
+        if not self._published:
+            return False
+        events = sum(len(batch.timestamps) for batch in self._published)
+        return events >= MOST_EVENTS or time.monotonic() - self._published[0].at >= MOST_SECONDS
 
     @property
     def committable(self) -> bool:
@@ -60,7 +64,7 @@ class Delivery:
         """Hand a batch's outputs to Kafka, and count them."""
         self.acknowledged(0)  # of the batches before, as long as nothing new is outstanding
         self._sink.publish(outcome)
-        self._published.append(Published(event_type.name, outcome.timestamps, outcome.offsets))
+        self._published.append(Published(time.monotonic(), event_type.name, outcome.timestamps, outcome.offsets))
         self._metrics.batch(event_type.name, event_type.decisions, outcome)
 
     def acknowledged(self, seconds: float) -> bool:

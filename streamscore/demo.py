@@ -189,6 +189,7 @@ def _environment(demo: Demo, kafka: Kafka, port: int) -> Mapping[str, str]:
 def _start(demo: Demo, name: str, command: list[str], more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """A part of the demo as a process of its own: Ctrl-C reaches it through this one, in good order."""
     own = {k: v for k, v in os.environ.items() if not k.startswith("STREAMSCORE_")}
+    own.setdefault("OMP_NUM_THREADS", "1")  # two models train at the same time, on data that one core fits in a second
     own["TMPDIR"] = str(demo.folder)  # a part that is killed leaves its temporary files where they are removed
     with _log(demo, name).open("w") as log:
         part = subprocess.Popen(

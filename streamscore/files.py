@@ -26,6 +26,7 @@ from streamscore.errors import DataError
 from streamscore.json_values import flag, json_values
 
 NDJSON = (".ndjson", ".jsonl")
+FORMATS = (".parquet", ".csv", *NDJSON)
 # Longer than any event a worker can be set to take; without a limit one line could fill the memory.
 LONGEST_ROW = 16 << 20
 
@@ -104,7 +105,7 @@ def _value_type(hint: Any) -> type:
 def suffix_of(path: Path) -> str:
     """The extension that says what a file holds; DataError when it is none of ours."""
     suffix = path.suffix.lower()
-    if suffix not in (".parquet", ".csv", *NDJSON):
+    if suffix not in FORMATS:
         raise DataError(f"{path}: expected a file named .parquet, .csv, .ndjson or .jsonl")
     return suffix
 

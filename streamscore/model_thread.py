@@ -22,9 +22,17 @@ class ModelThread:
         self._pool = ThreadPoolExecutor(1, "model")
         self._in_hand: InHand | None = None
 
-    def give(self, bundle: Bundle, prepared: Prepared) -> None:
-        """Begin with a batch; the one before must have been taken."""
-        self._in_hand = InHand(bundle, prepared, self._pool.submit(judge, bundle, prepared.matrix))
+    def give(self, bundle: Bundle, prepared: Prepared, beside: bool) -> None:
+        """Begin with a batch; the one before must have been taken. Not `beside` the caller: it is done on return.
+
+        At a trickle there is nothing to do meanwhile, and waking a thread costs as much as the model.
+        """
+        if beside:
+            judged = self._pool.submit(judge, bundle, prepared.matrix)
+        else:
+            judged = Future()
+            judged.set_result(judge(bundle, prepared.matrix))
+        self._in_hand = InHand(bundle, prepared, judged)
 
     def take(self) -> InHand | None:
         """The batch in hand, no longer so; its `judged` may still have to be waited for."""

@@ -47,7 +47,7 @@ def score_file(bundle: Bundle, rows: Iterable[list[bytes]], out: Path, limits: L
     model, and error: null, or `reason: field: error` of a line that is no event, with null elsewhere.
     DataError when `out` has another extension or cannot be written; then nothing is left of it.
     """
-    writer, schema = _WRITERS[suffix_of(out)], _schema(bundle.event_type)
+    writer, schema = WRITERS[suffix_of(out)], _schema(bundle.event_type)
     read = refused = alerts = 0
     with whole_file(out) as file, writer(file, schema) as write:
         for lines in _batches(rows):
@@ -120,4 +120,4 @@ def _ndjson(file: BinaryIO, _: pa.Schema) -> Iterator[WriteTable]:
     yield write
 
 
-_WRITERS = {".parquet": _parquet, ".csv": _csv} | dict.fromkeys(NDJSON, _ndjson)
+WRITERS = {".parquet": _parquet, ".csv": _csv} | dict.fromkeys(NDJSON, _ndjson)

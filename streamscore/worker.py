@@ -116,7 +116,7 @@ class Worker:
             self._score_due(stream, pending, idle)
         if idle:
             self._conclude()
-        self._confirm(idle)
+        self._confirm()
         self._look_around(pending, idle)
 
     def _read(self) -> bool:
@@ -124,7 +124,8 @@ class Worker:
         self._lap_started = time.perf_counter()
         held = any(len(stream.order) for stream in self._streams.values())
         # What was just read is not kept waiting for more.
-        wait = 0.0 if held and not self._idle else BUSY_WAIT if held or self._delivery.open else IDLE_WAIT
+        busy = held or (self._delivery.open and self._source.connected)
+        wait = 0.0 if held and not self._idle else BUSY_WAIT if busy else IDLE_WAIT
         records = self._source.read(self._policy.max_events, wait)
         self._idle = not records
         if self._idle:
@@ -158,7 +159,7 @@ class Worker:
             prepared = prepare(entries, stream.bundle, no_history)
             self._lap("features")
             self._conclude()  # the batch before, which the model had in hand meanwhile
-            self._model.give(stream.bundle, prepared)
+            self._model.give(stream.bundle, prepared, beside=not idle)
             stream.oldest = time.monotonic()
 
     def _conclude(self) -> None:
@@ -176,11 +177,12 @@ class Worker:
         self._lap("publish")
         self._newest[prepared.entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
 
-    def _confirm(self, idle: bool) -> None:
-        """Wait for acknowledgements when there is time or Kafka must catch up; commit when it is time."""
+    def _confirm(self) -> None:
+        """Hear of acknowledgements, and wait for them only when Kafka must catch up; commit when it is time."""
         self._lap_started = time.perf_counter()
-        while self._delivery.full or (idle and self._delivery.open):
-            if self._delivery.acknowledged(CONFIRM_SLICE) or self._stopping:
+        # Events that come meanwhile are not kept waiting for outputs of those before them.
+        while not self._delivery.acknowledged(CONFIRM_SLICE if self._delivery.full else 0):
+            if self._stopping or not self._delivery.full:
                 break
             self.pulse.turn(self._waiting_for() or "acknowledgements")
             self._report()
