@@ -139,14 +139,28 @@ def _compiled(function: Callable[[Any], Any], place: Callable[[], Any]) -> Compi
         import jax  # noqa: PLC0415  only the backend in use is installed
 
         compiled = jax.jit(function)
-    else:
-        import tensorflow as tf  # noqa: PLC0415  only the backend in use is installed
 
-        compiled = tf.function(function, jit_compile=True, reduce_retracing=False)
+        def call(matrix: np.ndarray) -> Any:
+            with place():
+                return compiled(matrix)
+
+        return call
+    return _compiled_by_tensorflow(function, place)
+
+
+def _compiled_by_tensorflow(function: Callable[[Any], Any], place: Callable[[], Any]) -> Compiled:
+    import tensorflow as tf  # noqa: PLC0415  only the backend in use is installed
+
+    traced = tf.function(function, jit_compile=True)
+    # By shape: finding the one that fits takes tf.function as long as the model itself takes at a trickle.
+    known: dict[tuple[int, ...], Any] = {}
 
     def call(matrix: np.ndarray) -> Any:
         with place():
-            return compiled(ops.convert_to_tensor(matrix))
+            concrete = known.get(matrix.shape)
+            if concrete is None:
+                concrete = known[matrix.shape] = traced.get_concrete_function(tf.TensorSpec(matrix.shape, tf.float32))
+            return concrete(tf.constant(matrix))
 
     return call
 
