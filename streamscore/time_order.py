@@ -31,6 +31,8 @@ def in_order(tables: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
     runs: list[Path] = []
     gathered: list[pa.Table] = []
     for table in tables:
+        if not table.num_rows:
+            continue
         gathered.append(table)
         if sum(t.num_rows for t in gathered) >= RUN_ROWS or sum(t.nbytes for t in gathered) >= RUN_BYTES:
             runs.append(_written(gathered, folder / f"{len(runs)}.parquet"))

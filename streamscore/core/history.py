@@ -24,7 +24,8 @@ from streamscore.core.measure import Measure, added, measures
 from streamscore.core.timeline import Timeline
 
 Entity = tuple[str, ...]
-SWEPT = 4096
+# Entities looked at for each event that came: fewer than two, and those that are idle would pile up.
+SWEPT = 4
 # More entities than an index has room for at first, so that it is seen to grow.
 WARMED = 256
 
@@ -181,6 +182,8 @@ class EntityHistory:
 
         Labels known by then must be folded before. What no later event asks for is dropped.
         """
+        if not self._keys:
+            return columns
         rows = self.read(columns)
         self.fold(rows)
         found = self.query(rows)
@@ -188,11 +191,14 @@ class EntityHistory:
             self.trim(int(rows.at[-1]), len(rows.at))
         return {**columns, **found}
 
-    def trim(self, oldest: int, entities: int = SWEPT) -> None:
-        """Nothing before `oldest` (µs) will be asked for: drop what is older by the horizon, some entities a call."""
+    def trim(self, oldest: int, events: int) -> None:
+        """Nothing before `oldest` (µs) will be asked for: drop what is older by the horizon.
+
+        A part of the entities is looked at in each call: more, the more `events` came since the last.
+        """
         self.bound = max(self.bound, oldest - self.horizon)
         for timeline in self._timelines():
-            dropped, emptied = timeline.sweep(self.bound, entities)
+            dropped, emptied = timeline.sweep(self.bound, SWEPT * events)
             self.tally.dropped += dropped
             self.tally.evicted += emptied
 

@@ -13,7 +13,7 @@ from streamscore.core.slices import ROOMS, compact, find, insert, sweep, windows
 
 # What the arena grows by: its end is filled with zeros, and so is in memory before it is needed.
 GROWTH = 1 / 16
-# The share of the arena that may lie free between slices when it is full.
+# The share of the arena that may lie free between slices when its end is reached.
 FREE = 1 / 8
 # Slots of a new arena.
 FIRST = 64
@@ -71,7 +71,7 @@ class Timeline:
         count = self.index.numbers
         if not count:
             return 0, 0
-        entities = np.unique((self._swept + np.arange(min(limit, count))) % count)
+        entities = (self._swept + np.arange(min(limit, count))) % count
         self._swept = (self._swept + len(entities)) % count
         entities = entities[self.slices.size[entities] > 0]
         dropped = sweep(self.arena, self.slices, bound, entities)
@@ -127,7 +127,7 @@ class Timeline:
         """Move slices together where much is free between them; else grow, in place: only pages move, not bytes."""
         held = np.flatnonzero(self.slices.size)
         needed = int(ROOMS[self.slices.room[held]].sum())
-        if needed < (1 - FREE) * len(self.arena.at):
+        if self.slices.free[0] - needed > FREE * len(self.arena.at):
             compact(self.arena, self.slices, held[np.argsort(self.slices.start[held])])
             return
         slots = len(self.arena.at)

@@ -176,7 +176,7 @@ class Teller:
         self.history.fold_labels(label_columns(self.labels, told))
 
     def trim(self, oldest: datetime) -> None:
-        self.history.trim(int(oldest.timestamp()) * 1_000_000)
+        self.history.trim(int(oldest.timestamp()) * 1_000_000, 1)
 
     def restart(self) -> None:
         self.history = restored(self.event_type, self.history.packed(), Bounds(slack=timedelta(0)))
