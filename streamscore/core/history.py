@@ -24,8 +24,8 @@ from streamscore.core.measure import Measure, added, measures
 from streamscore.core.timeline import Timeline
 
 Entity = tuple[str, ...]
-# Entities looked at for each event that came: fewer than two, and those that are idle would pile up.
-SWEPT = 4
+# Entities looked at for each event that came. Of ever new ones, as many are then idle as are not.
+SWEPT = 2
 # More entities than an index has room for at first, so that it is seen to grow.
 WARMED = 256
 

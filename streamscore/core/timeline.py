@@ -9,12 +9,14 @@ import numpy as np
 
 from streamscore.core.arena import NEW, Arena, Rows, Slices
 from streamscore.core.entity_index import EntityIndex
-from streamscore.core.slices import ROOMS, compact, find, insert, sweep, windows
+from streamscore.core.slices import ROOMS, compact, find, insert, sweep, touch, windows
 
 # What the arena grows by: its end is filled with zeros, and so is in memory before it is needed.
 GROWTH = 1 / 16
 # The share of the arena that may lie free between slices when its end is reached.
 FREE = 1 / 8
+# Rows whose slices' ends the processor's caches hold all together.
+NEAR = 1 << 14
 # Slots of a new arena.
 FIRST = 64
 
@@ -47,6 +49,7 @@ class Timeline:
         order = _order(rows)
         order = order[np.searchsorted(rows.entity[order], 0) :]
         self._follow_index()
+        self._touch(rows.entity)
         done = insert(self.arena, self.slices, rows, order, status, 0)
         while done < len(order):
             self._make_room(len(order) - done)
@@ -63,7 +66,9 @@ class Timeline:
     def windows(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray, spans: np.ndarray) -> np.ndarray:
         """int64 (2, spans, rows): the first slot of each window and the one after its last; see `slices.windows`."""
         found = np.zeros((2, len(spans), len(at)), np.int64)
-        windows(self.arena, self.slices, Rows(self.index.known(hashes), at, ids, _NOTHING), spans, found)
+        rows = Rows(self.index.known(hashes), at, ids, _NOTHING)
+        self._touch(rows.entity)
+        windows(self.arena, self.slices, rows, spans, found)
         return found
 
     def sweep(self, bound: int, limit: int) -> tuple[int, int]:
@@ -116,6 +121,10 @@ class Timeline:
         self.slices.start[entities], self.slices.size[entities], self.slices.room[entities] = starts, sizes, rooms
         self.slices.free[0] = used
         self.rows = len(slots)
+
+    def _touch(self, entities: np.ndarray) -> None:
+        if len(entities) <= NEAR:
+            touch(self.arena, self.slices, entities)
 
     def _follow_index(self) -> None:
         """Have room for a slice of each entity that has a number."""
