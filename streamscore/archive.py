@@ -101,7 +101,7 @@ def import_file(
     with _refusals(folder / "refused.ndjson", stem) as refuse, _part(folder, stem, schemas(event_type)) as write:
         for lines, labels in labelled_lines(path, event_type, occurred_at, CHUNK):
             entries = row_entries(event_type, lines, stem, done.events + done.refused, END_OF_TIME, Limits())
-            entries = [_with_label(entry, event_type, label) for entry, label in zip(entries, labels, strict=True)]
+            entries = [with_label(entry, event_type, label) for entry, label in zip(entries, labels, strict=True)]
             valid = [row for row, entry in enumerate(entries) if entry.event is not None]
             refused = [(entry.record, entry.dead_letter) for entry in entries if entry.dead_letter is not None]
             known = np.array([labels[row] is not None for row in valid], bool)
@@ -190,7 +190,8 @@ def _fitting(entry: Entry, integers: Sequence[Field]) -> Entry:
     return entry
 
 
-def _with_label(entry: Entry, event_type: EventType, label: Any) -> Entry:
+def with_label(entry: Entry, event_type: EventType, label: Any) -> Entry:
+    """An entry as it is, or refused where its row has a label that is neither true, false nor missing."""
     if entry.event is None or label is None or isinstance(label, bool):
         return entry
     return _refused(entry, DeadLetter("wrong_type", event_type.label, "a label that is neither true nor false"))

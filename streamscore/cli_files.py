@@ -1,4 +1,4 @@
-"""The commands that bring events in and out of files: simulate, replay, score, import."""
+"""The commands that bring events in and out of files: simulate, replay, score, features, import."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -138,6 +138,28 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, occurr
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
     result = score_file(bundle, wire_lines(source, chosen, occurred_at), out, limits, datetime.now(UTC))
     click.echo(f"{result.read:,} rows: {result.scored:,} scored, {result.alerts:,} alerts, {result.refused:,} refused")
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=FILE)
+@click.argument("out", metavar="OUT", type=FILE)
+@event_type_option
+@click.option("--labels", type=FILE, help="Labels with labelled_at; else FILE's own, known when mature.")
+@occurred_at_option
+def features(source: Path, out: Path, event_type: str, labels: Path | None, occurred_at: datetime | None) -> None:
+    """Write the features of the events of FILE, each as of its own time, to OUT, a parquet file."""
+    from streamscore.event_types import find
+    from streamscore.features import Source, write_features
+
+    if out.resolve() in (source.resolve(), labels and labels.resolve()):
+        raise DataError(f"{out} would replace a file that is read")
+    result = write_features(
+        find(event_type), Source(source, labels, occurred_at), out, lambda t: click.echo(t, err=True)
+    )
+    click.echo(
+        f"{result.written:,} events in {out}, {result.repeated:,} of them repeated; "
+        f"{result.labels:,} labels; {result.refused:,} rows refused"
+    )
 
 
 @click.command("import")

@@ -17,6 +17,7 @@ from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import DeadLetter, Entry, Limits
 from streamscore.core.event_type import EventType
 from streamscore.core.pipeline import no_history, process
+from streamscore.errors import SettingsError
 from streamscore.files import NDJSON, suffix_of, value_types
 
 WriteTable = Callable[[pa.Table], Any]
@@ -46,7 +47,10 @@ def score_file(bundle: Bundle, rows: Iterable[list[bytes]], out: Path, limits: L
     Columns: row (from 0), event_id, the other entity ids, occurred_at, risk, decision, reasons (JSON),
     model, and error: null, or `reason: field: error` of a line that is no event, with null elsewhere.
     DataError when `out` has another extension or cannot be written; then nothing is left of it.
+    SettingsError for an event type with history, which rows in any order do not have yet.
     """
+    if bundle.event_type.history:
+        raise SettingsError(f"{bundle.event_type.name} has history features, which scoring a file cannot compute yet")
     writer, schema = WRITERS[suffix_of(out)], _schema(bundle.event_type)
     read = refused = alerts = 0
     with whole_file(out) as file, writer(file, schema) as write:
@@ -89,11 +93,12 @@ def _columns(event_type: EventType, entries: Sequence[Entry], published: Iterabl
         columns[name] = [getattr(score, name, None) for score in scores]
     columns["row"] = [entry.record.offset for entry in entries]
     columns["reasons"] = [score and bytes(score.reasons).decode() for score in scores]
-    columns["error"] = [entry.dead_letter and _error(entry.dead_letter) for entry in entries]
+    columns["error"] = [entry.dead_letter and error_of(entry.dead_letter) for entry in entries]
     return columns
 
 
-def _error(why: DeadLetter) -> str:
+def error_of(why: DeadLetter) -> str:
+    """Why a row was refused, in a line."""
     return ": ".join(part for part in (why.reason, why.field, why.error) if part)
 
 

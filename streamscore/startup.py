@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 from streamscore import probe
 from streamscore.champions import ChampionWatch, first_champion
 from streamscore.core.event_type import EventType
-from streamscore.errors import BrokerError
+from streamscore.errors import BrokerError, SettingsError
 from streamscore.event_types import find
 from streamscore.kafka_clients import admin, partitions_of
 from streamscore.metrics import Metrics
@@ -71,8 +71,12 @@ def run_worker(settings: Settings) -> None:
 
 
 def event_types(settings: Settings) -> dict[str, EventType]:
-    """The event type of each input topic."""
-    return {topic: find(name) for topic, name in settings.inputs.items()}
+    """The event type of each input topic; SettingsError for one that a worker cannot score."""
+    types = {topic: find(name) for topic, name in settings.inputs.items()}
+    for event_type in types.values():
+        if event_type.history:
+            raise SettingsError(f"{event_type.name} has history features, which this worker cannot compute yet")
+    return types
 
 
 def needed_topics(settings: Settings) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import delivery, real_input
+from tests import delivery, real_input, windows
 from tests.apache_kafka.cluster import Cluster
 from tests.bench.__main__ import champion
 from tests.bench.rows import Row, publish
@@ -59,6 +59,10 @@ def _real_input(setting: Setting) -> list[Row]:
     return real_input.rows(setting.kafka, setting.folder)
 
 
+def _windows(setting: Setting) -> list[Row]:
+    return windows.rows(setting.folder)
+
+
 ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "kill-nine": _delivery(delivery.kill_nine),
     "two-three-two": _delivery(delivery.two_three_two),
@@ -66,6 +70,7 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "stopped-under-load": _delivery(delivery.stopped_under_load),
     "poison": _poison,
     "real-input": _real_input,
+    "windows": _windows,
 }
 
 

@@ -4,6 +4,7 @@ Nothing is deleted but exact repeats of an event: outliers are often the frauds,
 by the scaler instead.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.model_selection import train_test_split
 
-from streamscore.core.event import Columns, column
+from streamscore.core.aggregate import raw
+from streamscore.core.event import Columns, column, raw_column
 from streamscore.core.event_type import EventType
+from streamscore.core.history import EntityHistory
 from streamscore.errors import DataError
 from streamscore.files import value_types
 from trainer.settings import TrainingSettings
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
 LEAST_POSITIVES = 10
+# Events folded and asked at a time, and after how many of them that is told.
+CHUNK, TOLD_EVERY = 1 << 14, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,22 @@ class Split:
     how: str
 
 
-def read(archive: Path, event_type: EventType) -> Dataset:
+def read(archive: Path, event_type: EventType, told: Callable[[str], None] = lambda _: None) -> Dataset:
     """The archive's labelled events. DataError when files or columns are missing, or nothing is left."""
     events = _table(archive / "events", [field.name for field in event_type.fields])
     labels = _table(archive / "labels", ["event_id", "label", "labelled_at"])
     rows = len(events)
     events = events.drop_duplicates("event_id", keep="first")
     repeats = rows - len(events)
-    events, known = _labelled(events, labels, event_type)
-    if not len(events):
+    events = events.sort_values(["occurred_at", "event_id"], kind="stable", ignore_index=True)
+    keep, answer = _labelled(events, labels, event_type)
+    if not keep.any():
         raise DataError(f"{archive}: no event has a label that is {event_type.maturity.days} days old")
-    events = events.assign(label=known).sort_values(["occurred_at", "event_id"], kind="stable", ignore_index=True)
-    matrix = event_type.features.matrix(_columns(event_type, events), len(events))
+    if event_type.history:
+        matrix = _as_of(event_type, events, labels, told)[keep]
+    else:
+        matrix = event_type.features.matrix(_columns(event_type, events[keep]), int(keep.sum()))
+    events = events[keep].reset_index(drop=True)
     missing = np.isnan(matrix).sum(axis=0)
     cleaned = {
         "events": rows,
@@ -65,7 +74,7 @@ def read(archive: Path, event_type: EventType) -> Dataset:
         "without_a_mature_label": rows - repeats - len(events),
         "missing_values": {n: int(c) for n, c in zip(event_type.features.names, missing, strict=True) if c},
     }
-    return Dataset(events, matrix, events.pop("label").to_numpy(bool), cleaned)
+    return Dataset(events, matrix, answer[keep], cleaned)
 
 
 def _table(folder: Path, columns: list[str]) -> pd.DataFrame:
@@ -77,8 +86,8 @@ def _table(folder: Path, columns: list[str]) -> pd.DataFrame:
         raise DataError(f"{folder}: {str(error).splitlines()[0]}") from None
 
 
-def _labelled(events: pd.DataFrame, labels: pd.DataFrame, event_type: EventType) -> tuple[pd.DataFrame, np.ndarray]:
-    """The events whose answer is known, and the answer: the latest label counts.
+def _labelled(events: pd.DataFrame, labels: pd.DataFrame, event_type: EventType) -> tuple[np.ndarray, np.ndarray]:
+    """Which events' answers are known, and what every event's is: the latest label counts.
 
     Only events as old as `maturity` are used, labelled or not: bad news comes first, so the labels
     of young events are nearly all positive.
@@ -89,7 +98,42 @@ def _labelled(events: pd.DataFrame, labels: pd.DataFrame, event_type: EventType)
     keep = events["occurred_at"] <= last_known - event_type.maturity
     if event_type.unlabelled == "drop":
         keep &= answer.notna()
-    return events[keep], answer[keep].eq(True).to_numpy(bool)
+    return keep.to_numpy(bool), answer.eq(True).to_numpy(bool)
+
+
+def _as_of(
+    event_type: EventType, events: pd.DataFrame, labels: pd.DataFrame, told: Callable[[str], None]
+) -> np.ndarray:
+    """float32 (rows, features) of events in their order, each as of its own time; the history keeps its horizon only.
+
+    All events are folded, also those that are not trained on: the worker knew them too.
+    """
+    history = EntityHistory(event_type)
+    matrix = np.empty((len(events), len(event_type.features.features)), np.float32)
+    echoed = list(dict.fromkeys(("event_id", "occurred_at", *event_type.entities)))
+    known = labels[["event_id", "label", "labelled_at"]].merge(events[echoed], on="event_id")
+    known = known[known["label"].notna()].sort_values("labelled_at", kind="stable")
+    told_until = 0
+    for start in range(0, len(events), CHUNK):
+        part = events.iloc[start : start + CHUNK]
+        until = int(known["labelled_at"].searchsorted(part["occurred_at"].iloc[-1], side="right"))
+        history.fold_labels(_label_columns(event_type, known.iloc[told_until:until]))
+        told_until = until
+        columns = history.following(_columns(event_type, part))
+        matrix[start : start + len(part)] = event_type.features.matrix(columns, len(part))
+        if start % TOLD_EVERY == 0 and start:
+            told(f"history of {start:,} of {len(events):,} events")
+    return matrix
+
+
+def _label_columns(event_type: EventType, labels: pd.DataFrame) -> Columns:
+    raws = {raw(f.name): raw_column(f, labels[f.name].tolist()) for f in event_type.identified if f.name in labels}
+    times = {name: _micros(labels[name]) for name in ("occurred_at", "labelled_at")}
+    return {**raws, **times, "label": labels["label"].to_numpy(bool)}
+
+
+def _micros(times: "pd.Series[Any]") -> np.ndarray:
+    return times.astype("datetime64[us, UTC]").astype("int64").to_numpy()
 
 
 def _columns(event_type: EventType, events: pd.DataFrame) -> Columns:
@@ -98,12 +142,14 @@ def _columns(event_type: EventType, events: pd.DataFrame) -> Columns:
     for field in event_type.fields:
         values = events[field.name]
         if field.kind == "time":
-            columns[field.name] = values.astype("datetime64[us, UTC]").astype("int64").to_numpy()
+            columns[field.name] = _micros(values)
         elif field.kind == "number":
             columns[field.name] = values.to_numpy(np.float64, na_value=np.nan)
         else:
             columns[field.name] = column(field, values.tolist())
-    return columns
+    return columns | {
+        raw(field.name): raw_column(field, events[field.name].tolist()) for field in event_type.identified
+    }
 
 
 def split(dataset: Dataset, settings: TrainingSettings) -> Split:

@@ -56,7 +56,7 @@ def train_once(
     A failed run leaves the store as it was.
     """
     told.say(f"reading {archive}")
-    data = dataset.read(archive, event_type)
+    data = dataset.read(archive, event_type, told.say)
     parts = dataset.split(data, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
     scaler = fit_scaler(event_type.features, data.matrix[parts.train])

@@ -14,6 +14,7 @@ from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
+from streamscore.core.history import among_themselves
 
 # float32 sums of a few hundred terms differ by about 1e-6 between devices and batch shapes.
 RISK_TOLERANCE = 2e-5
@@ -148,11 +149,12 @@ class Bundle:
 
 
 def golden_matrix(event_type: EventType, features: FeatureSet, events: list[bytes]) -> np.ndarray:
-    """The feature matrix of golden events, computed by the road that live events take."""
+    """The feature matrix of golden events, computed by the road that live events take; their history is they alone."""
     records = [Record("golden", 0, i, -1, None, event, None) for i, event in enumerate(events)]
     entries = decode(event_type, records, _END_OF_TIME, Limits(max_bytes=1 << 20))
     events_only = [entry.event for entry in entries if entry.event is not None]
-    return features.matrix(event_type.columns(events_only), len(events_only))
+    columns = among_themselves(event_type, event_type.columns(events_only))
+    return features.matrix(columns, len(events_only))
 
 
 def disagreement(bundle: Bundle, golden: Golden) -> str | None:

@@ -51,7 +51,8 @@ class Field:
 
     `codes` numbers the declared values of a category from 1. A closed field refuses every other
     value; an open one takes it, with the code UNKNOWN. `quoted` says whether JSON writes the
-    field's values between quotation marks, `ranged` whether a number has a least and a largest value.
+    field's values between quotation marks, `ranged` whether a number has a least and a largest value;
+    `largest` is the largest magnitude it then has. `whole` tells integers, `nullable` what may be None.
     """
 
     name: str
@@ -63,6 +64,9 @@ class Field:
     protected: bool
     quoted: bool
     ranged: bool
+    largest: float | None
+    whole: bool
+    nullable: bool
 
 
 def known(*values: str | int) -> dict[str, Any]:
@@ -100,12 +104,28 @@ def _declared(field: msgspec.inspect.Field) -> Field:
         protected=bool(extra.get("protected", False)),
         quoted=text,
         # An integer without a range may be larger than any number that a column can hold.
-        ranged=not isinstance(kind, msgspec.inspect.IntType) or bool(values) or _has_range(kind),
+        ranged=not isinstance(kind, msgspec.inspect.IntType) or bool(values) or _largest(kind) is not None,
+        largest=_largest(kind),
+        whole=isinstance(kind, msgspec.inspect.IntType) or (bool(values) and not text),
+        nullable=_nullable(field.type),
     )
 
 
-def _has_range(kind: msgspec.inspect.IntType) -> bool:
-    return (kind.ge is not None or kind.gt is not None) and (kind.le is not None or kind.lt is not None)
+def _largest(kind: msgspec.inspect.Type) -> float | None:
+    """The largest magnitude of a number that is bounded on both sides."""
+    if isinstance(kind, msgspec.inspect.BoolType):
+        return 1.0
+    if not isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        return None
+    least = kind.ge if kind.ge is not None else kind.gt
+    most = kind.le if kind.le is not None else kind.lt
+    return None if least is None or most is None else float(max(abs(least), abs(most)))
+
+
+def _nullable(kind: msgspec.inspect.Type) -> bool:
+    while isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    return isinstance(kind, msgspec.inspect.UnionType) and kind.includes_none
 
 
 def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, dict[str, Any]]:
@@ -143,6 +163,22 @@ def column(field: Field, values: Sequence[Any]) -> Any:
     if field.kind == "number":
         return np.asarray(values, np.float64)
     return values
+
+
+def raw_column(field: Field, values: Sequence[Any]) -> Any:
+    """One field's values as ids: texts as they are, integers as int64.
+
+    An integer beyond 64 bits counts as the nearest within. Integers that may be None are texts, for
+    None to stay None.
+    """
+    if field.quoted:
+        return values
+    if field.nullable:
+        return [None if value is None else str(value) for value in values]
+    try:
+        return np.asarray(values, np.int64)
+    except OverflowError:
+        return np.array([min(max(value, -(1 << 63)), (1 << 63) - 1) for value in values], np.int64)
 
 
 def microseconds(times: Sequence[datetime]) -> np.ndarray:

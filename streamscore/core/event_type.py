@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from streamscore.core.event import Columns, Field, column, declared_fields
+from streamscore.core.aggregate import Aggregate, identified, measured, raw, wrong
+from streamscore.core.event import Columns, Field, column, declared_fields, raw_column
 from streamscore.core.feature import Feature, FeatureSet
 
 
@@ -25,7 +26,8 @@ class EventType:
     events. Training uses events older than `maturity`, when their answers are in; one without a
     label then counts as `unlabelled` says: as a negative (nobody complained) or not at all.
     `review_rate` and `decline_rate` are the shares of events that the two upper bands together,
-    and the highest alone, may take: the budget from which the trainer sets the thresholds.
+    and the highest alone, may take: the budget from which the trainer sets the thresholds. `history`
+    declares what is known of the event's entities: each aggregate is a column that features may read.
     """
 
     name: str
@@ -38,6 +40,7 @@ class EventType:
     maturity: timedelta = timedelta(days=7)
     review_rate: float = 0.01
     decline_rate: float = 0.003
+    history: tuple[Aggregate, ...] = ()
 
     def __post_init__(self) -> None:
         missing = {"event_id", "occurred_at", *self.entities} - {field.name for field in self.fields}
@@ -47,13 +50,24 @@ class EventType:
             # The decoder finds repeated keys by counting what is present: a default must show as absent.
             if not field.required and field.default is not None:
                 raise ValueError(f"event type {self.name!r}: the default of {field.name!r} must be None")
+        self._check_history()
+        known = {field.name for field in self.fields} | {aggregate.name for aggregate in self.history}
         for feature in self.features.features:
-            unknown = set(feature.fields) - {field.name for field in self.fields}
+            unknown = set(feature.fields) - known
             if unknown:
                 raise ValueError(f"feature {feature.name!r} of {self.name!r} uses unknown fields {sorted(unknown)}")
         unranged = [field.name for field in self._featured if not field.ranged]
         if unranged:
             raise ValueError(f"event type {self.name!r}: {unranged} feed features and must declare ge and le")
+
+    def _check_history(self) -> None:
+        names = [aggregate.name for aggregate in self.history]
+        for aggregate in self.history:
+            problem = "is declared twice" if names.count(aggregate.name) > 1 else wrong(aggregate, self.fields)
+            if aggregate.kind == "risk" and not problem and not set(aggregate.entity) <= set(self.entities):
+                problem = f"needs an entity among {list(self.entities)}: labels tell no other"
+            if problem:
+                raise ValueError(f"history {aggregate.name!r} of {self.name!r} {problem}")
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -61,18 +75,27 @@ class EventType:
 
     @cached_property
     def _featured(self) -> tuple[Field, ...]:
-        """The fields that features read; the others never become columns."""
-        used = {name for feature in self.features.features for name in feature.fields}
+        """The fields that features and history read as numbers; the others never become columns."""
+        used = {name for feature in self.features.features for name in feature.fields} | measured(self.history)
+        used |= {"occurred_at"} if self.history else set()
         return tuple(field for field in self.fields if field.name in used)
 
     def columns(self, events: Sequence[Any]) -> Columns:
-        """The columns that this type's features need, of decoded events."""
-        values = zip(*map(self._values, events), strict=True) if events else [()] * len(self._featured)
-        return {field.name: column(field, row) for field, row in zip(self._featured, values, strict=True)}
+        """The columns that this type's features and history need, of decoded events; not yet those of its history."""
+        fields = (*self._featured, *self.identified)
+        values = iter(zip(*map(self._values, events), strict=True) if events else [()] * len(fields))
+        columns = {field.name: column(field, next(values)) for field in self._featured}
+        return columns | {raw(field.name): raw_column(field, next(values)) for field in self.identified}
+
+    @cached_property
+    def identified(self) -> tuple[Field, ...]:
+        """The fields whose values are ids to history: `raw` names their columns."""
+        names = identified(self.history)
+        return tuple(field for field in self.fields if field.name in names)
 
     @cached_property
     def _values(self) -> Any:
-        names = [field.name for field in self._featured]
+        names = [field.name for field in (*self._featured, *self.identified)]
         if len(names) == 1:
             return lambda event: (getattr(event, names[0]),)
         return attrgetter(*names)
@@ -89,4 +112,5 @@ class EventType:
     def may_be_reason(self, feature: Feature) -> bool:
         """Whether a feature may be named as a reason: no protected field feeds it."""
         protected = {field.name for field in self.fields if field.protected}
+        protected |= {aggregate.name for aggregate in self.history if not protected.isdisjoint(aggregate.sources)}
         return protected.isdisjoint(feature.fields)

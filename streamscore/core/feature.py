@@ -50,11 +50,14 @@ class FeatureSet:
         by_name = {feature.name: feature for feature in self.features}
         return FeatureSet(tuple(by_name[name] for name in names))
 
+    def values(self, columns: Columns) -> dict[str, np.ndarray]:
+        """Each feature's numbers as its function gives them, before the matrix makes float32 of them."""
+        return {f.name: f.function(*(columns[name] for name in f.fields)) for f in self.features}
+
     def matrix(self, columns: Columns, rows: int) -> np.ndarray:
         """float32 (rows, features), one column per feature."""
         matrix = np.empty((rows, len(self.features)), np.float32)
-        for j, feature in enumerate(self.features):
-            values = feature.function(*(columns[name] for name in feature.fields))
+        for j, values in enumerate(self.values(columns).values()):
             np.clip(values, -LARGEST, LARGEST, out=matrix[:, j], casting="unsafe")
         return matrix
 

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamscore.core.catalogue import Entry, Limits, decode
-from streamscore.core.event import UNKNOWN
+from streamscore.core.event import UNKNOWN, Columns
 from streamscore.core.event_type import EventType
-from streamscore.core.pipeline import no_history, process
+from streamscore.core.history import EntityHistory
+from streamscore.core.pipeline import process
 from tests.generated import EVENT_TYPES, bodies, messages
 from tests.samples import NOW, StubScorer, bundle, decoded, entries_of
 
@@ -27,8 +28,13 @@ def events_of(event_type: EventType, values: list[bytes]) -> list[Any]:
     return [entry.event for entry in entries]
 
 
+def columns_of(event_type: EventType, events: list[Any]) -> Columns:
+    """Columns as of a history that is empty, where each event is the first of its entities."""
+    return EntityHistory(event_type).extended(event_type, event_type.columns(events))
+
+
 def matrix_of(event_type: EventType, events: list[Any]) -> np.ndarray:
-    return event_type.features.matrix(event_type.columns(events), len(events))
+    return event_type.features.matrix(columns_of(event_type, events), len(events))
 
 
 @EACH
@@ -69,7 +75,7 @@ def test_events_are_frozen(event_type: EventType, data: st.DataObject) -> None:
 def test_features_are_pure(event_type: EventType, data: st.DataObject) -> None:
     """Features are float32, finite or NaN, always the same, alone or in any order, and spoil no input."""
     events = events_of(event_type, data.draw(st.lists(messages(event_type), min_size=2, max_size=5)))
-    columns = event_type.columns(events)
+    columns = columns_of(event_type, events)
     before = {name: np.array(values).copy() for name, values in columns.items()}
     matrix = event_type.features.matrix(columns, len(events))
     assert matrix.dtype == np.float32
@@ -201,6 +207,6 @@ def test_any_bytes_become_an_event_or_a_dead_letter(event_type: EventType, data:
         else:
             assert 0 <= entry.at == entry.event.occurred_at.astimezone(UTC).timestamp()
     scorer = StubScorer(lambda matrix: np.full(len(matrix), 0.9), {0: 1.0})
-    outcome = process(entries, bundle(event_type, scorer), no_history, NOW, lambda _: None)
+    outcome = process(entries, bundle(event_type, scorer), EntityHistory(event_type).extended, NOW, lambda _: None)
     assert len(outcome.scores) + len(outcome.dead_letters) == len(values)
     assert all(msgspec.json.decode(message.value or b"") for message in outcome.scores + outcome.alerts)

@@ -1,0 +1,278 @@
+"""The past of an event type's entities: fold events and labels in, ask what an event looks like against it.
+
+    read → fold → query: a batch is folded first, and each event is then asked as of its own time
+
+The numbers depend on the set of events and labels folded alone: not on their order, their batches,
+what was dropped meanwhile or where a restart took over. Events must be asked within the horizon.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streamscore.core.aggregate import raw
+from streamscore.core.answer import View, answer
+from streamscore.core.arena import NEW, REFUSED, SEEN
+from streamscore.core.event import Columns
+from streamscore.core.event_type import EventType
+from streamscore.core.identity import key_hashes, widened, words
+from streamscore.core.labels import Labels
+from streamscore.core.measure import Measure, added, measures
+from streamscore.core.timeline import Timeline
+
+Entity = tuple[str, ...]
+# Entities looked at for each event that came. Of ever new ones, as many are then idle as are not.
+SWEPT = 2
+# More entities than an index has room for at first, so that it is seen to grow.
+WARMED = 256
+
+
+class Bounds(NamedTuple):
+    """How far behind the oldest event asked for others may come, and how many entities a key may have."""
+
+    slack: timedelta = timedelta(days=1)
+    most_entities: int = 50_000_000
+
+
+class Keyed(NamedTuple):
+    """Events or labels as timelines take them: id words, times, the hash of each key, what each adds to it."""
+
+    ids: np.ndarray
+    at: np.ndarray
+    hashes: dict[Entity, np.ndarray]
+    added: dict[Entity, np.ndarray]
+
+
+@dataclass
+class Tally:
+    """What happened since the start: rows by what became of them."""
+
+    folded: int = 0
+    duplicates: int = 0
+    too_old: int = 0
+    without_room: int = 0
+    dropped: int = 0
+    evicted: int = 0
+    labels: int = 0
+    repeated_labels: int = 0
+
+
+class Key:
+    """One entity key's timeline, its labels, and the aggregates that are asked of it."""
+
+    def __init__(self, event_type: EventType, entity: Entity, words_of_id: int, most: int) -> None:
+        self.entity, self.aggregates = entity, tuple(a for a in event_type.history if a.entity == entity)
+        missing = {field.name for field in event_type.fields if field.nullable}
+        self.measures: tuple[Measure, ...] = measures(self.aggregates, missing)
+        spans = [(aggregate.delay, aggregate.window) for aggregate in self.aggregates]
+        self._span_of = {span: number for number, span in enumerate(dict.fromkeys(spans))}
+        self._spans = np.array([[_micros(part) for part in span] for span in self._span_of], np.int64)
+        self.timeline = Timeline(words_of_id, len(self.measures), most)
+        self.labels = Labels(self.timeline) if any(a.kind == "risk" for a in self.aggregates) else None
+
+    def added(self, columns: Columns, rows: int) -> np.ndarray:
+        """int64 (rows, measures): what events add to this key's timeline."""
+        found = np.empty((rows, len(self.measures)), np.int64)
+        for column, measure in enumerate(self.measures):
+            found[:, column] = added(measure, columns)
+        return found
+
+    def query(self, rows: Keyed) -> dict[str, np.ndarray]:
+        """Each aggregate's numbers, by its name."""
+        hashes, own = rows.hashes[self.entity], rows.added[self.entity]
+        low, high = self.timeline.windows(hashes, rows.at, rows.ids, self._spans)
+        positives = self.labels.positives(hashes, rows.at, rows.ids, self._spans) if self.labels else high
+        arena, found = self.timeline.arena, {}
+        for aggregate in self.aggregates:
+            span = self._span_of[aggregate.delay, aggregate.window]
+            view = View(arena, self.measures, low[span], high[span], rows.at, own, positives[span])
+            found[aggregate.name] = answer(aggregate, view)
+        return found
+
+
+class EntityHistory:
+    """The history of one event type, in memory that its horizon and its number of entities bound."""
+
+    def __init__(self, event_type: EventType, bounds: Bounds = Bounds(), words_of_id: int = 1) -> None:  # noqa: B008
+        declared = event_type.history
+        self.horizon = _micros(max((a.window + a.delay for a in declared), default=timedelta(0)) + bounds.slack)
+        # Events and labels of events up to this time (µs) are beyond every window still asked for.
+        self.bound = -(1 << 62)
+        self.tally = Tally()
+        self._words = words_of_id
+        self._keys = [
+            Key(event_type, entity, words_of_id, bounds.most_entities)
+            for entity in dict.fromkeys(aggregate.entity for aggregate in declared)
+        ]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays that are held."""
+        return sum(timeline.nbytes for timeline in self._timelines())
+
+    @property
+    def entities(self) -> dict[Entity, int]:
+        """How many entities each key has now."""
+        return {key.entity: len(key.timeline.index) for key in self._keys}
+
+    @property
+    def events(self) -> int:
+        """How many events are held, of the key that has most."""
+        return max((key.timeline.rows for key in self._keys), default=0)
+
+    def read(self, columns: Columns) -> Keyed:
+        """The columns of events, in the form that fold and query take; asking does not add an entity."""
+        return self._read(columns, {key.entity: key.added(columns, len(columns["occurred_at"])) for key in self._keys})
+
+    def fold(self, rows: Keyed) -> np.ndarray:
+        """Take events in. bool (rows,): False for an event that was there already, in this call or before.
+
+        One too old for every window is not taken in, and not told from its repetition.
+        """
+        status = np.zeros(len(rows.at), np.int8)
+        recent = rows.at > self.bound
+        ids, at = self._ids(rows)[recent], rows.at[recent]
+        for key in self._keys:
+            hashes = rows.hashes[key.entity][recent]
+            found = key.timeline.insert(hashes, at, ids, rows.added[key.entity][recent])
+            if key.labels:
+                new = found == NEW
+                key.labels.folded(hashes[new], at[new], ids[new])
+            # New to one of its entities is new: that it is known to another is a lie of the sender.
+            status[recent] = np.where(status[recent] == NEW, NEW, np.maximum(status[recent], found))
+        self.tally.folded += int((status == NEW).sum())
+        self.tally.duplicates += int((status == SEEN).sum())
+        self.tally.too_old += int((~recent).sum())
+        self.tally.without_room += int((status[recent] == REFUSED).sum())
+        return status != SEEN
+
+    def fold_labels(self, columns: Columns) -> None:
+        """Take labels in: `label` (bool), `labelled_at` (µs), and the event's id, time and entity ids."""
+        rows = self._read(columns, {})
+        recent = rows.at > self.bound
+        told = np.stack([columns["labelled_at"], columns["label"]], axis=1).astype(np.int64)[recent]
+        status = np.zeros(len(told), np.int8)
+        for key in self._keys:
+            if key.labels:
+                found = key.labels.insert(rows.hashes[key.entity][recent], rows.at[recent], rows.ids[recent], told)
+                status = np.maximum(status, found)
+        self.tally.labels += int((status == NEW).sum())
+        self.tally.repeated_labels += int((status == SEEN).sum())
+        self.tally.too_old += int((~recent).sum())
+
+    def query(self, rows: Keyed) -> dict[str, np.ndarray]:
+        """float64 (rows,) for each declared aggregate, as of each event; it counts itself, folded or not."""
+        found: dict[str, np.ndarray] = {}
+        rows = rows._replace(ids=self._ids(rows))
+        for key in self._keys:
+            found |= key.query(rows)
+        return found
+
+    def extended(self, _: EventType, columns: Columns) -> Columns:
+        """The columns of events with those of their history: what the pipeline calls a History."""
+        if not self._keys:
+            return columns
+        return {**columns, **self.query(self.read(columns))}
+
+    def following(self, columns: Columns) -> Columns:
+        """Fold events that follow all before in time and id, and ask each; columns as `extended` gives them.
+
+        Labels known by then must be folded before. What no later event asks for is dropped.
+        """
+        if not self._keys:
+            return columns
+        rows = self.read(columns)
+        self.fold(rows)
+        found = self.query(rows)
+        if len(rows.at):
+            self.trim(int(rows.at[-1]), len(rows.at))
+        return {**columns, **found}
+
+    def trim(self, oldest: int, events: int) -> None:
+        """Nothing before `oldest` (µs) will be asked for: drop what is older by the horizon.
+
+        A part of the entities is looked at in each call: more, the more `events` came since the last.
+        """
+        self.bound = max(self.bound, oldest - self.horizon)
+        for timeline in self._timelines():
+            dropped, emptied = timeline.sweep(self.bound, SWEPT * events)
+            self.tally.dropped += dropped
+            self.tally.evicted += emptied
+
+    def unmatched_labels(self) -> int:
+        """Labels whose event is not there; it takes a look at every label."""
+        return max((key.labels.unmatched() for key in self._keys if key.labels), default=0)
+
+    def packed(self) -> dict[str, np.ndarray]:
+        """All that is held, as arrays by name, for `restored`."""
+        named = {"bound": np.array([self.bound])}
+        for number, timeline in enumerate(self._timelines()):
+            named |= {f"{number}.{name}": array for name, array in timeline.packed().items()}
+        return named
+
+    def _timelines(self) -> list[Timeline]:
+        return [t for key in self._keys for t in (key.timeline, key.labels and key.labels.timeline) if t]
+
+    def _read(self, columns: Columns, added: dict[Entity, np.ndarray]) -> Keyed:
+        ids = words(columns[raw("event_id")], self._words)
+        self._widen(ids.shape[1] - self._words)
+        hashes = {}
+        for key in self._keys:
+            if added or key.labels:
+                hashes[key.entity] = key_hashes([columns[raw(name)] for name in key.entity])
+        return Keyed(ids, np.array(columns["occurred_at"], np.int64), hashes, added)
+
+    def _ids(self, rows: Keyed) -> np.ndarray:
+        """Their id words, as many as ids have by now."""
+        return widened(rows.ids, self._words - rows.ids.shape[1], rows.ids.shape[1])
+
+    def _widen(self, more: int) -> None:
+        if more > 0:
+            for timeline in self._timelines():
+                timeline.widen(more, self._words)
+            self._words += more
+
+
+def restored(event_type: EventType, packed: Mapping[str, np.ndarray], bounds: Bounds = Bounds()) -> EntityHistory:  # noqa: B008
+    """A history that goes on where another was packed; of the same declaration, or the arrays do not fit."""
+    history = EntityHistory(event_type, bounds, packed["0.ids"].shape[1])
+    history.bound = int(packed["bound"][0])
+    number = 0
+    for key in history._keys:
+        for part in (key.timeline, key.labels):
+            if part:
+                part.restore({name: packed[f"{number}.{name}"] for name in ("keys", "sizes", "at", "ids", "added")})
+                number += 1
+    return history
+
+
+def among_themselves(event_type: EventType, columns: Columns) -> Columns:
+    """The columns of events with those of a history that knows only them; as they are where none is declared."""
+    if not event_type.history:
+        return columns
+    history = EntityHistory(event_type)
+    history.fold(history.read(columns))
+    return history.extended(event_type, columns)
+
+
+def warm(event_type: EventType) -> None:
+    """Compile every kernel that this event type will need, by a history of made-up events."""
+    if not event_type.history:
+        return
+    history, numbers = EntityHistory(event_type), np.arange(WARMED)
+    columns: dict[str, Any] = {field.name: np.zeros(WARMED) for field in event_type.fields}
+    for field in event_type.identified:
+        columns[raw(field.name)] = list(map(str, numbers)) if field.quoted or field.nullable else numbers
+    columns |= {"occurred_at": numbers, "labelled_at": numbers, "label": numbers > 0}
+    for _ in range(2):  # once in order, once all over again
+        history.fold(history.read(columns))
+        history.fold_labels(columns)
+        history.query(history.read(columns))
+    history.trim(history.horizon + WARMED, WARMED)
+
+
+def _micros(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)

@@ -1,0 +1,117 @@
+"""Ids as numbers: the 64-bit hash of an entity's key, and an event id as words that sort as it does.
+
+Two keys of equal hash would be one entity: of a million, one pair in forty million histories.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from streamscore.core.compiled import compiled
+
+WORD = 8
+LONGEST_TEXT = 64
+FIRST = 0xCBF29CE484222325
+# A missing value's hash, which no other value has.
+MISSING = 0
+
+
+def hashes(values: Any) -> np.ndarray:
+    """uint64 (rows,): an id column's values, hashed; MISSING for None."""
+    if isinstance(values, np.ndarray):
+        return _mixed(values.astype(np.int64).view(np.uint64))
+    joined, ends = _joined([_bytes(value) for value in values])
+    found = np.empty(len(values), np.uint64)
+    _hash_texts(joined, ends, found)
+    found = _mixed(found)
+    gaps = [row for row, value in enumerate(values) if value is None] if None in values else []
+    found[gaps] = MISSING
+    return found
+
+
+def key_hashes(columns: Sequence[Any]) -> np.ndarray:
+    """uint64 (rows,): the hash of a key of one id column or several."""
+    found = hashes(columns[0])
+    for column in columns[1:]:
+        found = _mixed(_mixed(found) ^ hashes(column))
+    return found
+
+
+def words(values: Any, least: int = 1) -> np.ndarray:
+    """int64 (rows, words): event ids, in the order of their numbers or of their texts' code points.
+
+    Texts take as many words as the longest needs, `least` at least. Of one longer than 64 bytes, the
+    first 48 and a digest of it count: of two that agree so far the digests say which is first.
+    """
+    if isinstance(values, np.ndarray):
+        return values.astype(np.int64).reshape(-1, 1)
+    texts = [_sortable(value) for value in values]
+    joined, ends = _joined(texts)
+    longest = max(map(len, texts), default=0)
+    found = np.empty((len(texts), max(least, -(-longest // WORD))), np.int64)
+    _pack(joined, ends, found)
+    return found
+
+
+def widened(ids: np.ndarray, count: int, at: int) -> np.ndarray:
+    """Id words with more of them inserted at a place, as if all ids had been packed into that many."""
+    if count <= 0:
+        return ids
+    padding = np.full((len(ids), count), np.iinfo(np.int64).min)
+    return np.concatenate([ids[:, :at], padding, ids[:, at:]], axis=1)
+
+
+def _bytes(value: str | None) -> bytes:
+    return b"" if value is None else value.encode("utf-8", "surrogatepass")
+
+
+def _sortable(text: str) -> bytes:
+    """UTF-8 sorts as code points do; a zero byte is marked, to differ from padding."""
+    value = _bytes(text)
+    if b"\0" in value:
+        value = value.replace(b"\0", b"\0\1")
+    if len(value) > LONGEST_TEXT:
+        value = value[:48] + blake2b(value, digest_size=LONGEST_TEXT - 48).digest()
+    return value
+
+
+def _joined(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 bytes of all texts, and the int64 ends of each."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+    return np.frombuffer(b"".join(texts), np.uint8), ends
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """splitmix64: each bit of the input turns half of the bits; never MISSING."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    values = values ^ (values >> np.uint64(31))
+    return np.where(values == MISSING, np.uint64(1), values)
+
+
+@compiled
+def _hash_texts(joined: np.ndarray, ends: np.ndarray, found: np.ndarray) -> None:
+    """FNV-1a over each text's bytes."""
+    start = 0
+    for row in range(len(ends)):
+        value = np.uint64(FIRST)
+        for k in range(start, ends[row]):
+            value = (value ^ np.uint64(joined[k])) * np.uint64(0x100000001B3)
+        found[row] = value
+        start = ends[row]
+
+
+@compiled
+def _pack(joined: np.ndarray, ends: np.ndarray, found: np.ndarray) -> None:
+    """Big-endian words, the highest bit turned, so that signed comparison is that of bytes."""
+    start = 0
+    for row in range(len(ends)):
+        for word in range(found.shape[1]):
+            value = np.uint64(0)
+            for k in range(start + word * WORD, start + word * WORD + WORD):
+                value = (value << np.uint64(8)) | np.uint64(joined[k] if k < ends[row] else 0)
+            found[row, word] = np.int64(value ^ np.uint64(1 << 63))
+        start = ends[row]

@@ -1,0 +1,110 @@
+"""Answers that come late: which events were known to be positive at a time.
+
+A label stands on its entity's timeline at the time and id of its event, then in the order in which
+answers came. Of several labels the latest known counts, of two at the same moment the positive. A
+label counts only while its event is there: it may come first, or judge an event that never comes.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from streamscore.core.arena import NEW, Arena
+from streamscore.core.compiled import compiled
+from streamscore.core.identity import widened
+from streamscore.core.timeline import Timeline
+
+# After the words of the event's id: when the label was known (µs), and what it says.
+OWN_WORDS = 2
+# What a label adds to the positives, and the latest time of any label before it.
+CHANGE, LATEST = 0, 1
+
+
+class Labels:
+    """The labels of the events of a timeline."""
+
+    def __init__(self, events: Timeline) -> None:
+        self._events = events
+        self.timeline = Timeline(events.words + OWN_WORDS, 2, events.index.most)
+
+    def insert(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Insert labels of events; `labels` (rows, 2) is when each was known and what it says. As `Timeline.insert`."""
+        nothing = np.zeros((len(at), 2), np.int64)
+        status = self.timeline.insert(hashes, at, np.concatenate([ids, labels], axis=1), nothing)
+        new = status == NEW
+        self._settle(hashes[new], at[new], ids[new])
+        return status
+
+    def folded(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray) -> None:
+        """Let the labels count of events that have just come."""
+        if self.timeline.rows:
+            self._settle(hashes, at, ids)
+
+    def positives(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """int64 (spans, rows): the events in each window that were known to be positive at the row's time."""
+        low, high = self.timeline.windows(hashes, at, widened(ids, OWN_WORDS, ids.shape[1]), spans)
+        found = np.empty(low.shape, np.int64)
+        _positives(self.timeline.arena, low, high, at, found)
+        return found
+
+    def unmatched(self) -> int:
+        """Labels whose event is not there."""
+        packed = self.timeline.packed()
+        entities = self._events.index.known(np.repeat(packed["keys"], packed["sizes"]))
+        ids = np.ascontiguousarray(packed["ids"][:, :-OWN_WORDS])
+        return int((~self._events.find(entities, packed["at"], ids)[1]).sum())
+
+    def restore(self, packed: Mapping[str, np.ndarray]) -> None:
+        """Take over packed labels, after their events."""
+        self.timeline.restore({**packed, "added": np.zeros((len(packed["at"]), 2), np.int64)})
+        ids = np.ascontiguousarray(packed["ids"][:, :-OWN_WORDS])
+        self._settle(np.repeat(packed["keys"], packed["sizes"]), packed["at"], ids)
+
+    def _settle(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray) -> None:
+        """Sum up anew, from the first label of any of these events on, in each entity that has one."""
+        entities = self.timeline.index.known(hashes)
+        labelled = np.flatnonzero(entities >= 0)
+        if not len(labelled):
+            return
+        entities, at, ids = entities[labelled], at[labelled], ids[labelled]
+        slots, _ = self.timeline.find(entities, at, widened(ids, OWN_WORDS, ids.shape[1]))
+        order = np.lexsort((slots, entities))
+        entities, first = np.unique(entities[order], return_index=True)
+        arena, slices = self.timeline.arena, self.timeline.slices
+        begins, ends = slots[order][first], slices.start[entities] + slices.size[entities]
+        numbers = self._events.index.known(self.timeline.index.keys[entities])
+        sizes = ends - begins
+        slots = np.repeat(begins - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        ids = np.ascontiguousarray(arena.ids[slots, :-OWN_WORDS])
+        _, present = self._events.find(np.repeat(numbers, sizes), arena.at[slots], ids)
+        _sum_up(arena, slots, np.repeat(slices.start[entities], sizes), present)
+
+
+@compiled
+def _sum_up(arena: Arena, slots: np.ndarray, starts: np.ndarray, present: np.ndarray) -> None:
+    """Running sums of labels, slot after slot; the slot before the first of each entity is summed up already."""
+    known, label = arena.ids.shape[1] - 2, arena.ids.shape[1] - 1
+    for k in range(len(slots)):
+        slot = slots[k]
+        same = slot > starts[k] and arena.at[slot - 1] == arena.at[slot]
+        for word in range(known):
+            same = same and arena.ids[slot - 1, word] == arena.ids[slot, word]
+        before = arena.ids[slot - 1, label] if same else 0
+        change = arena.ids[slot, label] - before if present[k] else 0
+        arena.sums[slot + 1, CHANGE] = arena.sums[slot, CHANGE] + change
+        arena.sums[slot + 1, LATEST] = max(arena.sums[slot, LATEST], arena.ids[slot, known])
+
+
+@compiled
+def _positives(arena: Arena, low: np.ndarray, high: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
+    """All changes in a window, less those that were not known yet: these are few, and at its end."""
+    known = arena.ids.shape[1] - 2
+    for span in range(low.shape[0]):
+        for row in range(low.shape[1]):
+            slot, start = high[span, row], low[span, row]
+            total = arena.sums[slot, CHANGE] - arena.sums[start, CHANGE]
+            while slot > start and arena.sums[slot, LATEST] > at[row]:
+                slot -= 1
+                if arena.ids[slot, known] > at[row]:
+                    total -= arena.sums[slot + 1, CHANGE] - arena.sums[slot, CHANGE]
+            found[span, row] = total

@@ -1,0 +1,161 @@
+"""The timeline of each of many entities: rows in the order of time and id, in memory that is bounded.
+
+What a timeline answers depends on the set of its rows alone, not on how they came.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from streamscore.core.arena import NEW, Arena, Rows, Slices
+from streamscore.core.entity_index import EntityIndex
+from streamscore.core.slices import ROOMS, compact, find, insert, sweep, touch, windows
+
+# What the arena grows by: its end is filled with zeros, and so is in memory before it is needed.
+GROWTH = 1 / 16
+# The share of the arena that may lie free between slices when its end is reached.
+FREE = 1 / 8
+# Rows whose slices' ends the processor's caches hold all together.
+NEAR = 1 << 14
+# Slots of a new arena.
+FIRST = 64
+
+
+class Timeline:
+    """`words` int64 make an id; `columns` int64 are summed over windows; at most `most` entities."""
+
+    def __init__(self, words: int, columns: int, most: int) -> None:
+        self.index = EntityIndex(most)
+        self.arena = Arena(*(np.zeros(shape, np.int64) for shape in ((FIRST,), (FIRST, words), (FIRST, columns))))
+        room = len(self.index.keys)
+        free = np.full(len(ROOMS), -1, np.int64)
+        free[0] = 0
+        self.slices = Slices(np.zeros(room, np.int64), np.zeros(room, np.int32), np.zeros(room, np.int8), free)
+        self.rows = 0
+        self._swept = 0
+
+    @property
+    def words(self) -> int:
+        return self.arena.ids.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        return self.index.nbytes + sum(array.nbytes for array in (*self.arena, *self.slices))
+
+    def insert(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray, added: np.ndarray) -> np.ndarray:
+        """Insert rows of entities; int8 (rows,): NEW, SEEN, or REFUSED where there is no room for more entities."""
+        rows = Rows(self.index.number(hashes), at, ids, added)
+        status = np.zeros(len(at), np.int8)
+        order = _order(rows)
+        order = order[np.searchsorted(rows.entity[order], 0) :]
+        self._follow_index()
+        self._touch(rows.entity)
+        done = insert(self.arena, self.slices, rows, order, status, 0)
+        while done < len(order):
+            self._make_room(len(order) - done)
+            done = insert(self.arena, self.slices, rows, order, status, done)
+        self.rows += int((status == NEW).sum())
+        return status
+
+    def find(self, entities: np.ndarray, at: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slots of rows, or where they would be, and whether they are there; `entities` are numbers or -1."""
+        found = np.zeros((2, len(at)), np.int64)
+        find(self.arena, self.slices, Rows(entities, at, ids, _NOTHING), found)
+        return found[0], found[1] > 0
+
+    def windows(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """int64 (2, spans, rows): the first slot of each window and the one after its last; see `slices.windows`."""
+        found = np.zeros((2, len(spans), len(at)), np.int64)
+        rows = Rows(self.index.known(hashes), at, ids, _NOTHING)
+        self._touch(rows.entity)
+        windows(self.arena, self.slices, rows, spans, found)
+        return found
+
+    def sweep(self, bound: int, limit: int) -> tuple[int, int]:
+        """Drop rows up to a time (µs), of the `limit` entities whose turn it is; how many rows and entities went."""
+        count = self.index.numbers
+        if not count:
+            return 0, 0
+        entities = (self._swept + np.arange(min(limit, count))) % count
+        self._swept = (self._swept + len(entities)) % count
+        entities = entities[self.slices.size[entities] > 0]
+        dropped = sweep(self.arena, self.slices, bound, entities)
+        emptied = entities[self.slices.size[entities] == 0]
+        self.index.forget(emptied)
+        self.rows -= dropped
+        return dropped, len(emptied)
+
+    def widen(self, count: int, at: int) -> None:
+        """Give ids `count` more words from word `at` on, as `identity.widened` does."""
+        wider = np.full((len(self.arena.at), self.words + count), np.iinfo(np.int64).min)
+        wider[:, :at] = self.arena.ids[:, :at]
+        wider[:, at + count :] = self.arena.ids[:, at:]
+        self.arena = self.arena._replace(ids=wider)
+
+    def packed(self) -> dict[str, np.ndarray]:
+        """Everything it knows as arrays: the keys and sizes of entities, then their rows one after another."""
+        entities = np.flatnonzero(self.slices.size)
+        sizes = self.slices.size[entities]
+        slots = _ranges(self.slices.start[entities], sizes)
+        added = self.arena.sums[slots + 1] - self.arena.sums[slots]
+        rows = {"at": self.arena.at[slots], "ids": self.arena.ids[slots], "added": added}
+        return {"keys": self.index.keys[entities], "sizes": sizes, **rows}
+
+    def restore(self, packed: Mapping[str, np.ndarray]) -> None:
+        """Take over what another packed; this one must be new and have as many columns."""
+        sizes = packed["sizes"].astype(np.int64)
+        entities = self.index.number(packed["keys"])
+        self._follow_index()
+        rooms = np.searchsorted(ROOMS, sizes + 1)
+        starts = np.cumsum(ROOMS[rooms]) - ROOMS[rooms]
+        used = int(ROOMS[rooms].sum())
+        slots = _ranges(starts, sizes)
+        sums = np.zeros((len(slots) + 1, packed["added"].shape[1]), np.int64)
+        np.cumsum(packed["added"], axis=0, out=sums[1:])
+        room = max(used, FIRST)
+        shapes = ((room,), (room, packed["ids"].shape[1]), (room, sums.shape[1]))
+        self.arena = Arena(*(np.zeros(shape, np.int64) for shape in shapes))
+        self.arena.at[slots], self.arena.ids[slots] = packed["at"], packed["ids"]
+        self.arena.sums[slots] = sums[:-1]
+        self.arena.sums[starts + sizes] = sums[np.cumsum(sizes)]
+        self.slices.start[entities], self.slices.size[entities], self.slices.room[entities] = starts, sizes, rooms
+        self.slices.free[0] = used
+        self.rows = len(slots)
+
+    def _touch(self, entities: np.ndarray) -> None:
+        if len(entities) <= NEAR:
+            touch(self.arena, self.slices, entities)
+
+    def _follow_index(self) -> None:
+        """Have room for a slice of each entity that has a number."""
+        for array in self.slices[:3]:
+            if len(array) < len(self.index.keys):
+                array.resize(len(self.index.keys), refcheck=False)
+
+    def _make_room(self, rows: int) -> None:
+        """Move slices together where much is free between them; else grow, in place: only pages move, not bytes."""
+        held = np.flatnonzero(self.slices.size)
+        needed = int(ROOMS[self.slices.room[held]].sum())
+        if self.slices.free[0] - needed > FREE * len(self.arena.at):
+            compact(self.arena, self.slices, held[np.argsort(self.slices.start[held])])
+            return
+        slots = len(self.arena.at)
+        slots += max(FIRST, int(slots * GROWTH), min(4 * rows, slots))
+        for array in self.arena:
+            array.resize((slots, *array.shape[1:]), refcheck=False)
+
+
+_NOTHING = np.empty((0, 0), np.int64)
+
+
+def _order(rows: Rows) -> np.ndarray:
+    """Row numbers in the order of entity, time and id."""
+    if (rows.at[1:] > rows.at[:-1]).all():
+        return np.argsort(rows.entity, kind="stable")
+    return np.lexsort((*rows.ids.T[::-1], rows.at, rows.entity))
+
+
+def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """start, start + 1 … of each range, one range after another."""
+    ends = np.cumsum(sizes)
+    return np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1] if len(ends) else 0)

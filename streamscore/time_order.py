@@ -1,0 +1,86 @@
+"""Rows of any order as rows in the order of time and id, in bounded memory: sorted runs on disk, merged."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# What a run holds at most: of short rows so many, of long ones so many bytes.
+RUN_ROWS, RUN_BYTES = 1 << 19, 256 << 20
+CHUNK = 8192
+ORDER = [("at", "ascending"), ("event_id", "ascending")]
+
+
+class _Run(NamedTuple):
+    """The rest of a sorted run: what is in memory, and what is not read yet."""
+
+    rows: pa.Table
+    unread: Iterator[pa.Table]
+
+
+def in_order(tables: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
+    """All rows of tables with the columns `at` (int64) and `event_id`, oldest first, equal times by id.
+
+    Runs are kept in `folder` while it lasts, unless all rows fit into one. Equal keys keep the order they came in
+    within a run. Memory is that of one run, or of one chunk of each.
+    """
+    runs: list[Path] = []
+    gathered: list[pa.Table] = []
+    for table in tables:
+        if not table.num_rows:
+            continue
+        gathered.append(table)
+        if sum(t.num_rows for t in gathered) >= RUN_ROWS or sum(t.nbytes for t in gathered) >= RUN_BYTES:
+            runs.append(_written(gathered, folder / f"{len(runs)}.parquet"))
+            gathered = []
+    if runs:
+        if gathered:
+            runs.append(_written(gathered, folder / f"{len(runs)}.parquet"))
+        yield from _merged([_Run(next(chunks), chunks) for chunks in map(_read, runs)])
+    elif gathered:
+        rows = _sorted(gathered)
+        yield from (rows.slice(start, CHUNK) for start in range(0, rows.num_rows, CHUNK))
+
+
+def _sorted(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).combine_chunks().sort_by(ORDER)
+
+
+def _written(tables: list[pa.Table], path: Path) -> Path:
+    pq.write_table(_sorted(tables), path, compression="lz4", row_group_size=CHUNK)
+    return path
+
+
+def _read(path: Path) -> Iterator[pa.Table]:
+    file = pq.ParquetFile(path)
+    return (file.read_row_group(number) for number in range(file.num_row_groups))
+
+
+def _merged(runs: list[_Run]) -> Iterator[pa.Table]:
+    """Up to the smallest last key in memory nothing unread can come between; that run is then read on."""
+    while runs:
+        bound = min(_last(run.rows) for run in runs)
+        counts = [_up_to(run.rows, bound) for run in runs]
+        yield _sorted([run.rows.slice(0, count) for run, count in zip(runs, counts, strict=True)])
+        left = [_Run(run.rows.slice(count), run.unread) for run, count in zip(runs, counts, strict=True)]
+        runs = [run for run in map(_filled, left) if run.rows.num_rows]
+
+
+def _filled(run: _Run) -> _Run:
+    """A run with rows in memory, if it has any left."""
+    return run if run.rows.num_rows else _Run(next(run.unread, run.rows), run.unread)
+
+
+def _last(rows: pa.Table) -> tuple[int, Any]:
+    return rows["at"][-1].as_py(), rows["event_id"][-1].as_py()
+
+
+def _up_to(rows: pa.Table, bound: tuple[int, Any]) -> int:
+    """How many of sorted rows have a key up to a bound."""
+    at = rows["at"].to_numpy()
+    first, end = (int(np.searchsorted(at, bound[0], side=side)) for side in ("left", "right"))
+    return first + bisect_right(rows["event_id"].slice(first, end - first).to_pylist(), bound[1])

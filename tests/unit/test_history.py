@@ -1,0 +1,218 @@
+"""Entity history by example: repetitions, late labels, bounds, evictions, and what it costs to hold."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamscore.core.aggregate import Aggregate, raw
+from streamscore.core.event import Columns
+from streamscore.core.event_type import EventType
+from streamscore.core.feature import FeatureSet
+from streamscore.core.history import Bounds, EntityHistory, restored, warm
+from tests.unit.test_history_laws import Numbered
+
+DAY = 86_400_000_000
+CUSTOMER = ("customer",)
+WINDOWS = (
+    Aggregate("count", "count", CUSTOMER, timedelta(days=7)),
+    Aggregate("mean", "mean", CUSTOMER, timedelta(days=7), value="fee"),
+    Aggregate("risk", "risk", CUSTOMER, timedelta(days=30), current=False),
+)
+
+
+def declaring(*history: Aggregate) -> EventType:
+    return EventType("past", Numbered, ("customer",), FeatureSet(()), "bad", history=history)
+
+
+PAST = declaring(*WINDOWS)
+COUNTED = declaring(WINDOWS[0], WINDOWS[1])
+
+
+def columns(*events: tuple[int, float, int], **more: Any) -> Columns:
+    """Events given as id, day and customer; each has a fee of its id."""
+    ids, days, customers = (np.array(values) for values in zip(*events, strict=True))
+    return {
+        raw("event_id"): ids,
+        raw("customer"): customers,
+        "occurred_at": np.rint(days * DAY).astype(np.int64),
+        "fee": ids.astype(np.float64),
+        **more,
+    }
+
+
+def labels(*told: tuple[int, float, int, bool, float]) -> Columns:
+    """Labels given as id, day and customer of the event, the answer, and the day it came."""
+    came = np.array([int(day * DAY) for *_, day in told])
+    return columns(*(one[:3] for one in told), label=np.array([one[3] for one in told]), labelled_at=came)
+
+
+def fold(history: EntityHistory, *events: tuple[int, float, int]) -> list[bool]:
+    return history.fold(history.read(columns(*events))).tolist()
+
+
+def ask(history: EntityHistory, name: str, *events: tuple[int, float, int]) -> list[float]:
+    return history.query(history.read(columns(*events)))[name].tolist()
+
+
+def test_a_repetition_is_found_and_not_folded() -> None:
+    """The same event again, in one call or a later one, is told and changes no number; another id or time is new."""
+    history = EntityHistory(PAST)
+    assert fold(history, (1, 0, 1), (2, 1, 1), (1, 0, 1)) == [True, True, False]
+    assert fold(history, (2, 1, 1), (2, 1.5, 1), (3, 1, 1), (1, 0, 2)) == [False, True, True, True]
+    assert ask(history, "count", (9, 2, 1), (9, 2, 2)) == [5, 2]
+    assert (history.tally.folded, history.tally.duplicates) == (5, 2)
+
+
+def test_an_event_counts_itself_once() -> None:
+    """Asked before and after it is folded, an event gets the same numbers, and asking adds no entity."""
+    history = EntityHistory(PAST)
+    fold(history, (1, 0, 1))
+    before = ask(history, "mean", (5, 1, 1), (6, 1, 7))
+    assert before == [3, 6]
+    assert history.entities == {CUSTOMER: 1}
+    fold(history, (5, 1, 1), (6, 1, 7))
+    assert ask(history, "mean", (5, 1, 1), (6, 1, 7)) == before
+
+
+def test_labels_are_known_when_they_came() -> None:
+    """A label counts from its own time on, a correction too; a fraud that was cleared later was one before."""
+    history = EntityHistory(PAST)
+    fold(history, (1, 0, 1), (2, 1, 1))
+    history.fold_labels(labels((1, 0, 1, True, 3), (1, 0, 1, False, 6), (2, 1, 1, True, 6)))
+    assert ask(history, "risk", *((9, day, 1) for day in (2.9, 3, 5.9, 6, 20))) == [0, 0.5, 0.5, 0.5, 0.5]
+    history.fold_labels(labels((1, 0, 1, True, 7)))
+    assert ask(history, "risk", *((9, day, 1) for day in (5, 6.5, 7))) == [0.5, 0.5, 1]
+
+
+def test_a_label_counts_from_its_very_moment_on() -> None:
+    """A label that came at the time asked for is known, also beside an earlier event's that came later."""
+    history = EntityHistory(PAST)
+    fold(history, (1, 0, 1), (2, 1, 1))
+    history.fold_labels(labels((1, 0, 1, True, 6), (2, 1, 1, True, 3)))
+    assert ask(history, "risk", (9, 3, 1), (9, 6, 1)) == [0.5, 1]
+
+
+def test_labels_may_come_first_twice_or_for_nothing() -> None:
+    """A label before its event waits for it, a repeated one counts once, one of an unknown event counts nowhere."""
+    history = EntityHistory(PAST)
+    history.fold_labels(labels((1, 0, 1, True, 3), (1, 0, 1, True, 3), (7, 0, 1, True, 3), (8, 0, 5, True, 3)))
+    assert history.unmatched_labels() == 3
+    fold(history, (2, 0, 1))
+    assert ask(history, "risk", (9, 4, 1), (9, 4, 5)) == [0, 0]
+    fold(history, (1, 0, 1))
+    assert ask(history, "risk", (9, 4, 1)) == [0.5]
+    assert history.unmatched_labels() == 2
+    assert (history.tally.labels, history.tally.repeated_labels) == (3, 1)
+
+
+def test_of_two_answers_at_one_moment_the_positive_counts() -> None:
+    """Contradictory labels of the same moment give the same number in whichever order they come."""
+    for first in (True, False):
+        history = EntityHistory(PAST)
+        fold(history, (1, 0, 1))
+        history.fold_labels(labels((1, 0, 1, first, 2)))
+        history.fold_labels(labels((1, 0, 1, not first, 2)))
+        assert ask(history, "risk", (9, 3, 1)) == [1]
+
+
+def test_its_own_answer_never_counts() -> None:
+    """An event that was labelled at once does not see its own answer, with the window that includes it."""
+    history = EntityHistory(declaring(Aggregate("risk", "risk", CUSTOMER, timedelta(days=1))))
+    fold(history, (1, 0, 1), (2, 0.5, 1))
+    history.fold_labels(labels((1, 0, 1, False, 0), (2, 0.5, 1, True, 0.5)))
+    assert ask(history, "risk", (2, 0.5, 1), (3, 0.5, 1)) == [0, pytest.approx(1 / 3)]
+
+
+def test_trimming_keeps_what_may_be_asked() -> None:
+    """What is older than the horizon before the oldest question goes, with entities that have nothing else."""
+    history = EntityHistory(COUNTED, Bounds(slack=timedelta(days=1)))
+    fold(history, (1, 0, 1), (2, 3, 1), (3, 0, 2), (4, 10.5, 1))
+    history.trim(int(10 * DAY), 4)
+    assert (history.events, history.entities, history.tally.evicted) == (2, {CUSTOMER: 1}, 1)
+    assert ask(history, "count", (9, 10, 1), (9, 10.5, 1)) == [1, 2]
+    assert fold(history, (5, 1.9, 3), (6, 2.1, 3)) == [True, True]
+    assert (history.tally.too_old, history.entities) == (1, {CUSTOMER: 2})
+    history.trim(int(5 * DAY), 4)
+    assert history.bound == 2 * DAY
+
+
+def test_memory_does_not_grow_with_time() -> None:
+    """A stream of ever new entities over a hundred horizons needs no more memory than over a few."""
+    history, sizes = EntityHistory(COUNTED, Bounds(slack=timedelta(0))), []
+    for day in range(0, 700, 2):
+        ids = np.arange(500) + day * 1000
+        told = columns(*zip(ids.tolist(), [day] * 500, (ids % 1_000_003).tolist(), strict=True))
+        history.following(told)
+        sizes.append(history.nbytes)
+    assert max(sizes[30:]) <= 1.3 * max(sizes[:30])
+    assert history.entities[CUSTOMER] < 9 * 500
+    assert history.events < 9 * 500
+
+
+def test_more_entities_than_allowed() -> None:
+    """Above the cap new entities are left out and counted, those that are known go on."""
+    history = EntityHistory(PAST, Bounds(most_entities=2))
+    assert fold(history, (1, 0, 1), (2, 0, 2), (3, 0, 3), (4, 1, 1)) == [True] * 4
+    assert (history.tally.folded, history.tally.without_room, history.entities[CUSTOMER]) == (3, 1, 2)
+    assert ask(history, "count", (9, 2, 1), (9, 2, 3)) == [3, 1]
+
+
+def test_a_restart_goes_on() -> None:
+    """A restored history has the numbers, the repetitions and the bound of the one that was packed."""
+    history = EntityHistory(PAST)
+    fold(history, (1, 0, 1), (2, 1, 1), (3, 1, 2), (4, 41, 2))
+    history.fold_labels(labels((1, 0, 1, True, 3), (8, 30, 9, True, 33)))
+    history.trim(int(31.5 * DAY), 4)
+    again = restored(PAST, history.packed())
+    asked = [(9, 35, 1), (9, 42, 2), (4, 41, 2)]
+    for name in ("count", "mean", "risk"):
+        assert np.array_equal(ask(again, name, *asked), ask(history, name, *asked), equal_nan=True)
+    assert again.bound == history.bound
+    assert fold(again, (3, 1, 2), (5, 41, 2)) == [False, True]
+    assert again.unmatched_labels() == history.unmatched_labels() == 1
+    assert restored(PAST, EntityHistory(PAST).packed()).events == 0
+
+
+def test_held_bytes() -> None:
+    """An event of one key and one value with an integer id is held in 32 bytes, however the timelines grew."""
+    history, random = EntityHistory(COUNTED), np.random.default_rng(0)
+    for day in range(50):
+        customers = random.integers(0, 4000, 4000)
+        ids = np.arange(4000) + 4000 * day
+        told = columns((0, 0, 0)) | {
+            raw("event_id"): ids,
+            raw("customer"): customers,
+            "occurred_at": np.full(4000, day * DAY),
+            "fee": ids * 1.0,
+        }
+        history.fold(history.read(told))
+    assert history.events == 200_000
+    assert history.nbytes / history.events <= 32
+    assert restored(COUNTED, history.packed()).nbytes / history.events <= 32
+
+
+def test_sums_of_a_hot_entity_are_exact() -> None:
+    """A hundred thousand events of one entity, told backwards in batches, have the count and mean of plain sums."""
+    history, rows = EntityHistory(COUNTED), 100_000
+    for start in range(rows - 5000, -1, -5000):
+        ids = np.arange(start, start + 5000)
+        history.fold(history.read(columns(*zip(ids.tolist(), (ids * 6 / rows).tolist(), [1] * 5000, strict=True))))
+    assert ask(history, "count", (rows, 6, 1)) == [rows + 1]
+    assert ask(history, "mean", (rows, 6, 1)) == [rows * (rows + 1) / 2 / (rows + 1)]
+
+
+def test_warming_compiles_everything() -> None:
+    """After `warm` nothing is compiled any more: no kernel has a signature that it had not."""
+    from streamscore.core import answer, entity_index, identity, labels, measure, slices  # noqa: PLC0415
+
+    kernels = [k for m in (answer, entity_index, identity, labels, measure, slices) for k in vars(m).values()]
+    kernels = [kernel for kernel in kernels if hasattr(kernel, "signatures")]
+    warm(PAST)
+    before = [len(kernel.signatures) for kernel in kernels]
+    test_trimming_keeps_what_may_be_asked()
+    test_labels_are_known_when_they_came()
+    test_a_restart_goes_on()
+    assert len(kernels) > 20
+    assert [len(kernel.signatures) for kernel in kernels] == before
