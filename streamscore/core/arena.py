@@ -6,6 +6,8 @@ import numpy as np
 
 # What becomes of a row: there is no room for it, it is new, or it was there already.
 REFUSED, NEW, SEEN = 0, 1, 2
+# Slots a slice may have: four sizes an octave, so that on average a tenth of a slice is empty.
+ROOMS = np.array([0, 2, 3, *(n << k for k in range(23) for n in (4, 5, 6, 7))], np.int64)
 
 
 class Arena(NamedTuple):

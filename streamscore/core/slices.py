@@ -7,11 +7,8 @@ slice once began, and a row's own value is the difference of two neighbours.
 
 import numpy as np
 
-from streamscore.core.arena import NEW, REFUSED, SEEN, Arena, Rows, Slices
+from streamscore.core.arena import NEW, REFUSED, ROOMS, SEEN, Arena, Rows, Slices
 from streamscore.core.compiled import compiled
-
-# Slots a slice may have: four sizes an octave, so that on average a tenth of a slice is empty.
-ROOMS = np.array([0, 2, 3, *(n << k for k in range(23) for n in (4, 5, 6, 7))], np.int64)
 
 
 @compiled

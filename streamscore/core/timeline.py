@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from streamscore.core.arena import NEW, Arena, Rows, Slices
+from streamscore.core.arena import NEW, ROOMS, Arena, Rows, Slices
 from streamscore.core.entity_index import EntityIndex
-from streamscore.core.slices import ROOMS, compact, find, insert, sweep, touch, windows
+from streamscore.core.slices import compact, find, insert, sweep, touch, windows
 
 # What the arena grows by: its end is filled with zeros, and so is in memory before it is needed.
 GROWTH = 1 / 16

@@ -10,7 +10,7 @@ from streamscore.archive import write_simulated
 from streamscore.core.transaction import TRANSACTION
 from streamscore.simulator import transactions
 from streamscore.store import ModelStore, load
-from tests.bench import in_process, on_kafka
+from tests.bench import history, in_process, on_kafka
 from tests.bench.rows import publish
 from tests.running import START
 from trainer.run import Progress, place, train_once
@@ -38,6 +38,7 @@ def main() -> int:
         rows = on_kafka.measure(store)
         models = ModelStore(str(store), "transaction")
         rows += in_process.measure(load(models, models.alias("champion") or "", TRANSACTION, "cpu"))
+    rows += history.measure()
     print(f"\n{os.cpu_count()} processors")
     return publish(rows, BUILD / "bench.json")
 
