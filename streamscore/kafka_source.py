@@ -1,14 +1,15 @@
 """Reading: one owner, one reader.
 
 The *owner* is the group's member. Its partitions stay paused: it brings rebalances and commits.
-The *reader* is assigned the partitions whose events are read, and is never part of a rebalance;
-a partition gained starts at its committed offset.
+The *reader* is assigned the partitions whose events are read, and is never part of a rebalance; a
+partition gained is read from its committed offset. Partitions that are *followed* are read whoever
+owns them, because history is made of all events; one that is gained is read again from where it is due.
 """
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -16,32 +17,45 @@ from streamscore.core.event import Record
 from streamscore.core.order import Partition
 from streamscore.errors import BrokerError, OffsetsExpired
 from streamscore.kafka_clients import FATAL_CODES, as_partition, as_record, consumer
-from streamscore.kafka_start import start_offsets
+from streamscore.kafka_start import earliest, start_offsets
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
-OnPartitions = Callable[[Collection[Partition]], None]
-# The next offsets of partitions whose earlier events this worker has scored already, as far as it
-# remembers; None while outputs of theirs are not acknowledged.
-Resume = Callable[[Collection[Partition]], Mapping[Partition, int] | None]
 # Between two questions whether a broker is back; each costs up to PROBE_TIMEOUT of the loop.
 PROBE_SECONDS, PROBE_TIMEOUT = 2.0, 0.5
+# Beyond every offset: of a partition that is not read yet.
+NOT_READ = 1 << 62
+
+
+class Hooks(NamedTuple):
+    """What the source asks and tells its worker.
+
+    `resume` gives the next offsets of partitions whose earlier events this worker has scored already, as far as
+    it remembers; None while outputs of theirs are not acknowledged. `folded` is where a followed partition is to
+    be read again from, at the latest. `reading` hears of partitions that are read anew, `leaving` of
+    partitions that go to another worker.
+    """
+
+    resume: Callable[[Collection[Partition]], Mapping[Partition, int] | None]
+    folded: Callable[[Partition], int]
+    reading: Callable[[Collection[Partition]], None]
+    leaving: Callable[[Collection[Partition]], None]
 
 
 class KafkaSource:
     """Records of the partitions this worker owns. Used from one thread."""
 
-    def __init__(
-        self, kafka: Kafka, topics: list[str], resume: Resume, on_gained: OnPartitions, on_leaving: OnPartitions
-    ) -> None:
-        self._kafka, self._topics = kafka, topics
-        self._resume, self._on_gained, self._on_leaving = resume, on_gained, on_leaving
+    def __init__(self, kafka: Kafka, topics: list[str], hooks: Hooks) -> None:
+        self._kafka, self._topics, self._hooks = kafka, topics, hooks
         self._owner: Consumer = consumer(kafka, self.on_error, self._on_commit)
         self._reader: Consumer = consumer(kafka, self.on_error, self._on_commit)
         self._assigned: list[Partition] = []  # by the group, their start not yet known
-        self._owned: dict[Partition, TopicPartition] = {}
-        self._start: dict[Partition, int] = {}
+        self._read: dict[Partition, TopicPartition] = {}
+        self._followed: set[Partition] = set()
+        self._begun: dict[Partition, int] = {}  # where reading began, until the reader has a position
+        self._start: dict[Partition, int] = {}  # of owned partitions, where the group stood
+        self.scored_from: dict[Partition, int] = {}  # of owned partitions, the first offset that is ours to score
         self._end_seen: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._failure: KafkaError | None = None
@@ -74,7 +88,46 @@ class KafkaSource:
 
     @property
     def owned(self) -> Collection[Partition]:
-        return self._owned.keys()
+        return self.scored_from.keys()
+
+    def follow(self, topics: Sequence[str]) -> dict[Partition, int]:
+        """Read every partition of some topics, whoever owns it, from the oldest record kept; where that is."""
+        try:
+            starts = earliest(self._owner, topics)
+        except KafkaException as error:
+            raise BrokerError(f"where topics begin cannot be asked: {error.args[0].str()}") from None
+        self._followed |= starts.keys()
+        return starts
+
+    def read_from(self, starts: Mapping[Partition, int]) -> None:
+        """Begin to read partitions, or read them again, from these offsets on."""
+        known = [self._read[p] for p in starts if p in self._read]
+        if known:
+            self._reader.incremental_unassign(known)
+        for partition, offset in starts.items():
+            self._read[partition], self._begun[partition] = TopicPartition(*partition), offset
+            self._end_seen.pop(partition, None)
+            self._paused.discard(partition)
+        self._reader.incremental_assign([TopicPartition(*p, offset) for p, offset in starts.items()])
+        self._hooks.reading(list(starts))
+
+    def positions(self) -> dict[Partition, int]:
+        """The next offset to be read of every partition that is read."""
+        found = self._reader.position(list(self._read.values()))
+        return {(p := as_partition(f)): f.offset if f.offset >= 0 else self._begun[p] for f in found}
+
+    def ends(self) -> dict[Partition, int]:
+        """The offset after the last record of every partition that is read, as far as it is known."""
+        highs = {p: self._reader.get_watermark_offsets(found, cached=True)[1] for p, found in self._read.items()}
+        return {partition: high for partition, high in highs.items() if high >= 0}
+
+    def committed(self) -> dict[Partition, int]:
+        """Where the group stands in every partition that is read; empty while no broker says."""
+        try:
+            found = self._owner.committed(list(self._read.values()), timeout=PROBE_TIMEOUT)
+        except KafkaException:
+            return {}
+        return {as_partition(p): p.offset for p in found}
 
     def read(self, limit: int, wait: float) -> list[Record]:
         """Up to `limit` records that are here, waiting at most `wait` seconds for the first.
@@ -89,25 +142,23 @@ class KafkaSource:
 
     def pending(self) -> set[Partition]:
         """The partitions that have, or may have, more to read than was read."""
-        positions = self._reader.position(list(self._owned.values()))
-        return {as_partition(p) for p in positions if self._has_more(as_partition(p), p.offset)}
+        return {partition for partition, position in self.positions().items() if self._has_more(partition, position)}
 
     def _has_more(self, partition: Partition, position: int) -> bool:
         if partition in self._paused:
             return True  # its watermark stands still
-        position = position if position >= 0 else self._start[partition]
         if self._end_seen.get(partition, -1) >= position:
             return False  # also at the end of what an open transaction lets through
-        _, high = self._reader.get_watermark_offsets(self._owned[partition], cached=True)
+        _, high = self._reader.get_watermark_offsets(self._read[partition], cached=True)
         return bool(high < 0 or position < high)
 
     def throttle(self, pause: Collection[Partition], resume: Collection[Partition]) -> None:
         """Stop or go on reading partitions. Pausing throws fetched messages away: do it rarely."""
         stopping, going = set(pause) - self._paused, set(resume) & self._paused
         if stopping:
-            self._reader.pause([self._owned[p] for p in stopping])
+            self._reader.pause([self._read[p] for p in stopping])
         if going:
-            self._reader.resume([self._owned[p] for p in going])
+            self._reader.resume([self._read[p] for p in going])
         self._paused = (self._paused | stopping) - going
 
     def commit(self, offsets: Mapping[Partition, int], wait: bool) -> None:
@@ -117,7 +168,7 @@ class KafkaSource:
         """
         self.commit_failed = False
         # An offset from before a partition was lost and regained would set the group back.
-        ours = [TopicPartition(*p, o) for p, o in offsets.items() if p in self._owned and o > self._start[p]]
+        ours = [TopicPartition(*p, o) for p, o in offsets.items() if p in self._start and o > self._start[p]]
         if not ours:
             return
         try:
@@ -136,14 +187,8 @@ class KafkaSource:
 
     def lag(self) -> dict[Partition, int]:
         """Messages not yet read per owned partition; unknown ones are left out."""
-        lags = {}
-        for found in self._reader.position(list(self._owned.values())):
-            partition = as_partition(found)
-            position = found.offset if found.offset >= 0 else self._start[partition]
-            _, high = self._reader.get_watermark_offsets(self._owned[partition], cached=True)
-            if high >= 0:
-                lags[partition] = max(0, high - position)
-        return lags
+        positions, ends = self.positions(), self.ends()
+        return {p: max(0, ends[p] - positions[p]) for p in self.owned if p in ends}
 
     def close(self) -> None:
         """Leave the group at once, so that the others take over without waiting for a time-out.
@@ -162,7 +207,7 @@ class KafkaSource:
     def _revoke(self, owner: Consumer, partitions: list[TopicPartition]) -> None:
         leaving = [as_partition(p) for p in partitions]
         # Finished work first: what is committed here is not scored twice by the next owner.
-        self._on_leaving([p for p in leaving if p in self._owned])
+        self._hooks.leaving([p for p in leaving if p in self.scored_from])
         self._forget(leaving)
         owner.incremental_unassign(partitions)
         self.rebalances += 1
@@ -171,17 +216,19 @@ class KafkaSource:
         log.warning("lost %d partitions without being asked; another worker scores them now", len(partitions))
         leaving = [as_partition(p) for p in partitions]
         self._forget(leaving)
-        self._on_leaving(leaving)  # nothing of them is owned any more, so nothing is committed
+        self._hooks.leaving(leaving)  # nothing of them is owned any more, so nothing is committed
         owner.incremental_unassign(partitions)
         self.rebalances += 1
 
     def _forget(self, leaving: list[Partition]) -> None:
-        read = [self._owned.pop(p) for p in leaving if p in self._owned]
+        read = {p: self._read.pop(p) for p in leaving if p in self._read and p not in self._followed}
         if read:
-            self._reader.incremental_unassign(read)
+            self._reader.incremental_unassign(list(read.values()))
         self._assigned = [p for p in self._assigned if p not in leaving]
         for partition in leaving:
             self._start.pop(partition, None)
+            self.scored_from.pop(partition, None)
+        for partition in read:
             self._end_seen.pop(partition, None)
             self._paused.discard(partition)
 
@@ -191,7 +238,7 @@ class KafkaSource:
         A worker that lost a partition in an outage and gets it back goes on after the last event
         whose outputs Kafka has, although it could not commit it: nothing is scored twice.
         """
-        done = self._resume(partitions)
+        done = self._hooks.resume(partitions)
         if done is None:
             return
         try:
@@ -200,13 +247,15 @@ class KafkaSource:
             self._raise_if_fatal(error.args[0])
             log.warning("committed offsets not known yet: %s", error.args[0].str())
             return
-        for partition, offset in starts.items():
-            self._start[partition] = offset
-            self._owned[partition] = TopicPartition(*partition)
-        ahead = {p: max(offset, done.get(p, offset)) for p, offset in starts.items()}
-        self._reader.incremental_assign([TopicPartition(*p, offset) for p, offset in ahead.items()])
         self._assigned = []
-        self._on_gained(list(starts))
+        self._start |= starts
+        ahead = {p: max(offset, done.get(p, offset)) for p, offset in starts.items()}
+        self.scored_from |= ahead
+        positions = self.positions()
+        again = {
+            p: min(offset, self._hooks.folded(p)) if p in self._followed else offset for p, offset in ahead.items()
+        }
+        self.read_from({p: offset for p, offset in again.items() if offset < positions.get(p, NOT_READ)})
 
     def _note(self, message: Any) -> bool:
         """Read an event about a partition that is not a record; always False."""

@@ -43,3 +43,10 @@ def _first_offset(owner: Consumer, kafka: Kafka, partition: Partition, group_kno
     at = int(datetime.fromisoformat(start).timestamp() * 1000)
     found = owner.offsets_for_times([TopicPartition(*partition, at)], timeout=REQUEST_SECONDS)[0].offset
     return int(found if found >= 0 else high)
+
+
+def earliest(client: Consumer, topics: Sequence[str]) -> dict[Partition, int]:
+    """The offset of the oldest record kept in every partition of some topics. KafkaException without a broker."""
+    known = client.list_topics(timeout=REQUEST_SECONDS).topics
+    partitions = [(topic, number) for topic in topics for number in known[topic].partitions]
+    return {p: int(client.get_watermark_offsets(TopicPartition(*p), timeout=REQUEST_SECONDS)[0]) for p in partitions}

@@ -112,6 +112,14 @@ class Models(_Section):
     )
 
 
+class History(_Section):
+    """What is kept of the past of customers, terminals and others, for event types that declare it."""
+
+    slack_seconds: float = Field(86_400.0, ge=0, description="how late an event may come and still be counted right, s")
+    max_entities: int = Field(50_000_000, ge=1, description="entities of a kind that are kept")
+    allow_partial: bool = Field(False, description="score although the topic no longer holds the whole horizon")
+
+
 class Http(_Section):
     """The address of /metrics, /livez and /readyz."""
 
@@ -127,7 +135,10 @@ class Settings(_Section):
         {"transactions": "transaction", "applications": "application"},
         description="topic: event type; a built-in name, or module:NAME of your own",
     )
+    labels: dict[str, str] = Field({}, description="topic of labels: the event type that they judge")
     outputs: Outputs = Outputs()
+    publish_features: Literal["off", "alerts", "all"] = Field("off", description="scores that carry their features")
+    history: History = History()
     batch: Batch = Batch()
     limits: Limits = Limits()
     models: Models = Models()

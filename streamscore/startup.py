@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from types import FrameType
 
 from confluent_kafka import KafkaException
@@ -11,6 +12,7 @@ from confluent_kafka import KafkaException
 from streamscore import probe
 from streamscore.champions import ChampionWatch, first_champion
 from streamscore.core.event_type import EventType
+from streamscore.core.history import warm
 from streamscore.errors import BrokerError, SettingsError
 from streamscore.event_types import find
 from streamscore.kafka_clients import admin, partitions_of
@@ -18,7 +20,7 @@ from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
 from streamscore.settings import Settings
 from streamscore.store import ModelStore
-from streamscore.worker import Worker
+from streamscore.worker import Topics, Worker
 
 log = logging.getLogger("streamscore.worker")
 
@@ -60,8 +62,10 @@ def run_worker(settings: Settings) -> None:
     bundles = {t.name: first_champion(stores[t.name], t, settings.models.device) for t in types.values()}
     for name, bundle in bundles.items():
         log.info("champion of %s is %s on %s", name, bundle.manifest.version, bundle.scorer.device)
+    for event_type in {t.name: t for t in types.values()}.values():
+        warm(event_type)
     names = {topic: event_type.name for topic, event_type in types.items()}
-    signals.worker = Worker(settings, names, bundles, metrics, pulse)
+    signals.worker = Worker(settings, Topics(names, label_topics(settings, types)), bundles, metrics, pulse)
     watch = ChampionWatch(stores, bundles, lambda name: metrics.model_failures.labels(name).inc())
     watch.start(settings.models.poll_seconds, settings.models.device)
     if not signals.asked.is_set():
@@ -71,18 +75,26 @@ def run_worker(settings: Settings) -> None:
 
 
 def event_types(settings: Settings) -> dict[str, EventType]:
-    """The event type of each input topic; SettingsError for one that a worker cannot score."""
-    types = {topic: find(name) for topic, name in settings.inputs.items()}
-    for event_type in types.values():
-        if event_type.history:
-            raise SettingsError(f"{event_type.name} has history features, which this worker cannot compute yet")
-    return types
+    """The event type of each input topic."""
+    return {topic: find(name) for topic, name in settings.inputs.items()}
+
+
+def label_topics(settings: Settings, types: Mapping[str, EventType]) -> dict[str, str]:
+    """The name of the event type that each topic of labels judges; SettingsError when no input has that type."""
+    found = {topic: find(name).name for topic, name in settings.labels.items()}
+    scored = {event_type.name for event_type in types.values() if event_type.history}
+    for topic, name in found.items():
+        if name not in scored:
+            raise SettingsError(
+                f"labels.{topic}: no input has {name} events with a history, so nothing is done with them"
+            )
+    return found
 
 
 def needed_topics(settings: Settings) -> list[str]:
     """Every topic that the worker reads or writes."""
     outputs = settings.outputs
-    return [*settings.inputs, outputs.scores, outputs.alerts, outputs.dead_letters]
+    return [*settings.inputs, *settings.labels, outputs.scores, outputs.alerts, outputs.dead_letters]
 
 
 def await_topics(settings: Settings, stop: threading.Event, pulse: Pulse) -> None:

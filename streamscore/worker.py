@@ -9,25 +9,28 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from streamscore.champions import ChampionWatch
 from streamscore.core.batch import BatchPolicy
 from streamscore.core.bundle import Bundle
-from streamscore.core.catalogue import Limits, decode
-from streamscore.core.event import Record
+from streamscore.core.catalogue import Entry, Limits, decode
+from streamscore.core.history import Bounds
+from streamscore.core.late_label import decode_labels
 from streamscore.core.order import EventTimeOrder, Partition
-from streamscore.core.pipeline import conclude, no_history, prepare
+from streamscore.core.past import Past
+from streamscore.core.pipeline import Prepared, conclude, no_history, prepare
 from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
 from streamscore.kafka_sink import KafkaSink
-from streamscore.kafka_source import KafkaSource
+from streamscore.kafka_source import Hooks, KafkaSource
 from streamscore.metrics import Metrics
 from streamscore.model_thread import ModelThread
 from streamscore.probe import Pulse
@@ -53,11 +56,19 @@ COLLECT_SECONDS = 30.0
 SWITCH_SECONDS = 0.0005
 
 
+class Topics(NamedTuple):
+    """The name of the event type that each topic of events, and each topic of labels, is about."""
+
+    events: Mapping[str, str]
+    labels: Mapping[str, str] = {}
+
+
 @dataclass
 class Stream:
-    """One event type: its champion and its entries on the way."""
+    """One event type: its champion, its past if it has one, and its entries on the way."""
 
     bundle: Bundle
+    past: Past | None = None
     order: EventTimeOrder = field(default_factory=EventTimeOrder)
     oldest: float = 0.0  # when the oldest buffered entry was read
 
@@ -66,10 +77,10 @@ class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
     def __init__(
-        self, settings: Settings, types_of: dict[str, str], bundles: dict[str, Bundle], metrics: Metrics, pulse: Pulse
+        self, settings: Settings, topics: Topics, bundles: dict[str, Bundle], metrics: Metrics, pulse: Pulse
     ) -> None:
-        """`types_of` names the event type of each input topic, `bundles` the champion of each type."""
-        self._settings, self._types_of = settings, types_of
+        """`bundles` is the champion of each event type."""
+        self._settings, self._topics = settings, topics
         self._streams = {name: Stream(bundle) for name, bundle in bundles.items()}
         self._policy = BatchPolicy(settings.batch.max_events, settings.batch.max_age_ms / 1000)
         self._limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
@@ -78,6 +89,8 @@ class Worker:
         self._model = ModelThread()
         self._idle, self._stopping, self._stop_at = True, False, float("inf")
         self._lap_started, self._rebalances = 0.0, 0
+        self._ends: dict[Partition, int] | None = None  # of the past, as it was at the start
+        self._recalling = "history" if any(b.event_type.history for b in bundles.values()) else None
         self._last_commit = self._last_lag = self._last_collect = time.monotonic()
 
     def stop(self) -> None:
@@ -89,10 +102,11 @@ class Worker:
         for name, stream in self._streams.items():
             self.metrics.use_model(name, stream.bundle.manifest.version, None)
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
-        topics = list(self._types_of)
-        self._source = KafkaSource(self._settings.kafka, topics, self._resume, self._gained, self._leaving)
+        hooks = Hooks(self._resume, self._folded, self._reading, self._leaving)
+        self._source = KafkaSource(self._settings.kafka, list(self._topics.events), hooks)
         sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.on_error, self._out_of_time)
         self._delivery = Delivery(self._source, sink, self.metrics)
+        self._recall()
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -131,22 +145,22 @@ class Worker:
         if self._idle:
             return True
         self._lap("read")
-        for name, ours in self._by_type(records).items():
-            stream = self._streams[name]
-            if not len(stream.order):
-                stream.oldest = time.monotonic()
-            stream.order.push(decode(stream.bundle.event_type, ours, datetime.now(UTC), self._limits))
-        self._lap("decode")
-        return False
-
-    def _by_type(self, records: list[Record]) -> dict[str, list[Record]]:
-        """The records of each event type, in their order; counted by topic."""
-        by_type: dict[str, list[Record]] = {}
+        now = datetime.now(UTC)
         for topic, run in groupby(records, attrgetter("topic")):
             ours = list(run)
             self.metrics.consumed.labels(topic).inc(len(ours))
-            by_type.setdefault(self._types_of[topic], []).extend(ours)
-        return by_type
+            stream = self._stream(topic)
+            if not len(stream.order):
+                stream.oldest = time.monotonic()
+            if stream.past and topic in self._topics.labels:
+                stream.order.push(decode_labels(stream.past.labels, ours, now, self._limits))
+            else:
+                stream.order.push(decode(stream.bundle.event_type, ours, now, self._limits))
+        self._lap("decode")
+        return False
+
+    def _stream(self, topic: str) -> Stream:
+        return self._streams[self._topics.events.get(topic) or self._topics.labels[topic]]
 
     def _score_due(self, stream: Stream, pending: Collection[Partition], idle: bool) -> None:
         """Score full batches; a part of one when it is old enough or nothing more waits."""
@@ -156,11 +170,32 @@ class Worker:
             if not entries:
                 break
             self._lap("release")
-            prepared = prepare(entries, stream.bundle, no_history)
+            prepared = self._prepared(stream, entries)
             self._lap("features")
             self._conclude()  # the batch before, which the model had in hand meanwhile
+            if not prepared.entries:
+                continue  # only of partitions that others score
             self._model.give(stream.bundle, prepared, beside=not idle)
             stream.oldest = time.monotonic()
+
+    def _prepared(self, stream: Stream, entries: list[Entry]) -> Prepared:
+        if stream.past is None:
+            return prepare(entries, stream.bundle, no_history)
+        prepared = stream.past.prepare(entries, stream.bundle, self._source.scored_from)
+        self._await_history(stream.past, prepared)
+        return prepared
+
+    def _await_history(self, past: Past, prepared: Prepared) -> None:
+        """Score nothing as long as the past that its numbers are made of is not all there."""
+        if self._settings.history.allow_partial or all(e.at >= past.complete_since for e in prepared.valid):
+            return
+        since = datetime.fromtimestamp(past.complete_since, UTC)
+        reason = f"history, complete only from {since:%Y-%m-%dT%H:%M:%SZ} on; history.allow_partial scores without it"
+        log.error("waiting for %s", reason)
+        while not self._stopping:
+            self.pulse.turn(reason)
+            self._source.poll_group()
+            time.sleep(IDLE_WAIT)
 
     def _conclude(self) -> None:
         """Publish the batch that the model has in hand, if there is one."""
@@ -171,7 +206,8 @@ class Worker:
         self._lap_started = time.perf_counter()
         judged.result()
         self._lap("model")
-        outcome = conclude(prepared, bundle, judged.result(), datetime.now(UTC))
+        features_of = self._settings.publish_features
+        outcome = conclude(prepared, bundle, judged.result(), datetime.now(UTC), features_of)
         self._lap("encode")
         self._delivery.publish(bundle.event_type, outcome)
         self._lap("publish")
@@ -198,17 +234,33 @@ class Worker:
         self._conclude()
         return self._delivery.resume(partitions, CONFIRM_SLICE)
 
-    def _gained(self, partitions: Collection[Partition]) -> None:
+    def _recall(self) -> None:
+        """Begin to read the past of every event type that has one, all partitions and the labels."""
+        bounds = Bounds(timedelta(seconds=self._settings.history.slack_seconds), self._settings.history.max_entities)
+        for name, stream in self._streams.items():
+            if stream.bundle.event_type.history:
+                topics = [topic for part in self._topics for topic, kind in part.items() if kind == name]
+                starts = self._source.follow(topics)
+                stream.past = Past(stream.bundle.event_type, bounds, starts)
+                self._source.read_from(starts)
+
+    def _folded(self, partition: Partition) -> int:
+        past = self._stream(partition[0]).past
+        return past.folded.get(partition, 0) if past else 0
+
+    def _reading(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
-            self._streams[self._types_of[partition[0]]].order.add(partition)
-        log.info("scoring %d partitions", len(self._source.owned))
+            self._stream(partition[0]).order.add(partition)
+        log.info("reading %d partitions anew, scoring %d", len(partitions), len(self._source.owned))
 
     def _leaving(self, partitions: Collection[Partition]) -> None:
         """Partitions go to another worker: commit what is acknowledged, forget what is not scored."""
         self._conclude()
         self._delivery.leave(LEAVING_SECONDS)
         for partition in partitions:
-            self._streams[self._types_of[partition[0]]].order.drop(partition)
+            stream = self._stream(partition[0])
+            if stream.past is None:
+                stream.order.drop(partition)
 
     def _swap(self, bundles: list[Bundle]) -> None:
         """Use new champions from the next batch on."""
@@ -245,6 +297,7 @@ class Worker:
         )
 
     def _report(self) -> None:
+        self._remember()
         self.metrics.lags(self._source.lag(), self._newest, time.time())
         self.metrics.partitions.set(len(self._source.owned))
         self.metrics.rebalances.inc(self._source.rebalances - self._rebalances)
@@ -252,10 +305,24 @@ class Worker:
         self.metrics.buffered.set(sum(len(stream.order) for stream in self._streams.values()))
         self.metrics.connected.set(self._source.connected)
 
+    def _remember(self) -> None:
+        """How far history is at the start, and what of it nobody will ask for again."""
+        pasts = [stream.past for stream in self._streams.values() if stream.past]
+        if not pasts:
+            return
+        ends, positions = self._source.ends(), self._source.positions()
+        if self._ends is None and positions.keys() <= ends.keys():
+            self._ends = ends
+        left = sum(max(0, end - positions.get(p, end)) for p, end in (self._ends or {}).items())
+        self._recalling = f"history: {left:,} records to fold" if left or self._ends is None else None
+        committed = self._source.committed()
+        for past in pasts if committed else ():
+            past.forget(committed)
+
     def _waiting_for(self) -> str | None:
         if not self._source.connected:
             return "a broker"
-        return None if self._source.joined else "partitions"
+        return self._recalling if self._source.joined else "partitions"
 
     def _drain(self) -> None:
         """Let Kafka acknowledge what was handed over, commit it, and no more."""

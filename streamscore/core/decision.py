@@ -44,6 +44,8 @@ class Score(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     occurred_at: datetime
     scored_at: datetime
     reasons: tuple[Reason, ...] = ()
+    duplicate: bool = False
+    features: dict[str, float | None] | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):

@@ -45,6 +45,11 @@ class Keyed(NamedTuple):
     hashes: dict[Entity, np.ndarray]
     added: dict[Entity, np.ndarray]
 
+    def taken(self, mask: np.ndarray) -> "Keyed":
+        """Some of the rows: bool (rows,)."""
+        hashes, added = ({key: array[mask] for key, array in parts.items()} for parts in (self.hashes, self.added))
+        return Keyed(self.ids[mask], self.at[mask], hashes, added)
+
 
 @dataclass
 class Tally:

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from streamscore.core.aggregate import raw
-from streamscore.core.event import Columns, microseconds, raw_column
+from streamscore.core.catalogue import DeadLetter, Entry, Limits, decode
+from streamscore.core.event import Columns, Record, microseconds, raw_column
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
 
@@ -35,6 +36,22 @@ def label_columns(labels: EventType, events: Sequence[Any]) -> Columns:
         if field.name in ("event_id", *labels.entities):
             columns[raw(field.name)] = raw_column(field, [getattr(event, field.name) for event in events])
     return columns
+
+
+def decode_labels(labels: EventType, records: Sequence[Record], now: datetime, limits: Limits) -> list[Entry]:
+    """Each record as an entry that stands at the time its label was known; one known in the future is refused."""
+    horizon = now.timestamp() + limits.max_future
+    return [_known(entry, horizon) for entry in decode(labels, records, now, limits)]
+
+
+def _known(entry: Entry, horizon: float) -> Entry:
+    event: Any = entry.event
+    if event is None:
+        return entry
+    at = event.labelled_at.timestamp()
+    if 0 <= at <= horizon:
+        return Entry(entry.record, event, at)
+    return Entry(entry.record, None, -1.0, DeadLetter("out_of_range", "labelled_at", "not between 1970 and now"))
 
 
 _TIMES = ("occurred_at", "labelled_at")

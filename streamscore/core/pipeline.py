@@ -6,11 +6,12 @@ Nothing about one event raises here: a bad event already is a dead letter, and t
 beside it are scored as if it were not there.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ from streamscore.core.order import Partition
 # What an event looks like against the past of its entities: columns in, more columns out.
 History = Callable[[EventType, Columns], Columns]
 Lap = Callable[[str], None]
+FeaturesOf = Literal["off", "alerts", "all"]
 
 TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 _encode = msgspec.json.Encoder().encode
@@ -62,12 +64,16 @@ def no_history(_: EventType, columns: Columns) -> Columns:
 
 
 class Prepared(NamedTuple):
-    """A batch ready for the model: its entries, those that are events, their columns and feature matrix."""
+    """A batch ready for the model: its entries, those that are events, their columns and feature matrix.
+
+    `duplicates` are the rows of events that came before, at another offset.
+    """
 
     entries: Sequence[Entry]
     valid: Sequence[Entry]
     columns: Columns
     matrix: np.ndarray
+    duplicates: Collection[int] = ()
 
 
 class Judged(NamedTuple):
@@ -104,18 +110,28 @@ def judge(bundle: Bundle, matrix: np.ndarray) -> Judged:
     return Judged(risks, band, _reasons(bundle, matrix, band))
 
 
-def conclude(prepared: Prepared, bundle: Bundle, judged: Judged, now: datetime) -> Outcome:
-    """Everything a batch produces, encoded."""
+def conclude(
+    prepared: Prepared, bundle: Bundle, judged: Judged, now: datetime, features_of: FeaturesOf = "off"
+) -> Outcome:
+    """Everything a batch produces, encoded; `features_of` says which scores carry the features behind them."""
     entries, valid = prepared.entries, prepared.valid
     refused = [entry for entry in entries if entry.dead_letter is not None] if len(valid) < len(entries) else []
     scored = scores(bundle, valid, judged.risks, judged.why, now)
+    for row in prepared.duplicates:
+        scored[row] = msgspec.structs.replace(scored[row], duplicate=True)
+    if features_of != "off":
+        values = bundle.features.values(prepared.columns)
+        for row in range(len(scored)) if features_of == "all" else np.flatnonzero(judged.band).tolist():
+            scored[row] = msgspec.structs.replace(scored[row], features=_features(values, row))
     return Outcome(
         scores=[
             Message((record := entry.record).key, _encode(score), record.headers and _trace(record.headers))
             for entry, score in zip(valid, scored, strict=True)
         ],
         alerts=[
-            _alert_message(valid[i].record, scored[i], judged.band[i]) for i in np.flatnonzero(judged.band).tolist()
+            _alert_message(valid[row].record, scored[row], judged.band[row])
+            for row in np.flatnonzero(judged.band).tolist()
+            if row not in prepared.duplicates  # whoever acts on alerts has had this one
         ],
         dead_letters=[dead_letter_message(entry.record, entry.dead_letter) for entry in refused if entry.dead_letter],
         offsets=next_offsets(entries),
@@ -126,6 +142,12 @@ def conclude(prepared: Prepared, bundle: Bundle, judged: Judged, now: datetime) 
         unknown_values=_unknown_values(bundle.event_type, prepared.columns, valid),
         ignored_fields=sum(map(_ignored, valid)),
     )
+
+
+def _features(values: dict[str, np.ndarray], row: int) -> dict[str, float | None]:
+    """An event's features by name, None where it does not say."""
+    found = {name: float(column[row]) for name, column in values.items()}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _alert_message(record: Record, score: Score, band: int) -> Message:

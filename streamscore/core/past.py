@@ -1,0 +1,147 @@
+"""The past of a stream as its worker keeps it: what is folded, what came twice, and since when it is complete.
+
+    released → folded, each record once → those that are ours asked as of their own time
+
+Records are released in event time, of all partitions and with the labels between them; so a batch is
+folded first, whoever scores it, and then its own events are asked.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+
+from streamscore.core.bundle import Bundle
+from streamscore.core.catalogue import Entry
+from streamscore.core.event import Columns
+from streamscore.core.event_type import EventType
+from streamscore.core.history import Bounds, EntityHistory, Keyed
+from streamscore.core.late_label import label_columns, label_type
+from streamscore.core.order import Partition
+from streamscore.core.pipeline import Prepared
+
+NOWHERE = 1 << 62
+# Repeated events remembered before those beyond the horizon are forgotten.
+MOST_REPEATED = 100_000
+# Offsets between two whose event's time is kept: to know how old an event may be that is read again.
+STEP = 1000
+Place = tuple[str, int, int]
+
+
+class Step(NamedTuple):
+    """An offset of a partition, and the time of its event in seconds since 1970."""
+
+    offset: int
+    at: float
+
+
+class Past:
+    """The history of one event type's stream. Used from one thread."""
+
+    def __init__(self, event_type: EventType, bounds: Bounds, begun: Mapping[Partition, int]) -> None:
+        """`begun` is the offset from which each partition is read; 0 where nothing was deleted before it."""
+        self.event_type, self.labels = event_type, label_type(event_type)
+        self.history = EntityHistory(event_type, bounds)
+        # The next offset of each partition that is not folded yet.
+        self.folded = dict(begun)
+        # Partitions whose beginning is not kept any more, until their first event says since when they are known.
+        self._cut = {partition for partition, offset in begun.items() if offset > 0}
+        # Seconds since 1970: from then on no event of any window is missing.
+        self.complete_since = 0.0
+        self._repeated: dict[Place, float] = {}  # and when they occurred
+        self._steps: dict[Partition, deque[Step]] = {}
+        self._newest, self._since_forgotten = 0.0, 0
+
+    @property
+    def horizon(self) -> int:
+        """µs: how far back events may still be asked for."""
+        return self.history.horizon
+
+    def prepare(self, entries: Sequence[Entry], bundle: Bundle, scored_from: Mapping[Partition, int]) -> Prepared:
+        """Fold a released batch, and make ready for the model what stands in our partitions from an offset on."""
+        self._fold_labels([entry for entry in entries if isinstance(entry.event, self.labels.struct)])
+        events = [entry for entry in entries if isinstance(entry.event, self.event_type.struct)]
+        columns = self.event_type.columns([entry.event for entry in events])
+        rows = self.history.read(columns)
+        self._fold(events, rows)
+        ours = [_from(entry, scored_from) for entry in events]
+        if not all(ours):
+            rows, columns = rows.taken(np.array(ours, bool)), _chosen(columns, ours)
+        columns = {**columns, **self.history.query(rows)}
+        valid = list(compress(events, ours))
+        return Prepared(
+            entries=[entry for entry in entries if _from(entry, scored_from)],
+            valid=valid,
+            columns=columns,
+            matrix=bundle.features.matrix(columns, len(valid)),
+            duplicates={row for row, entry in enumerate(valid) if _place(entry) in self._repeated},
+        )
+
+    def _fold(self, events: Sequence[Entry], rows: Keyed) -> None:
+        """Take in the events that are not in yet, and remember those that came before at another offset."""
+        fresh = np.array([entry.record.offset >= self.folded.get(_partition(entry), 0) for entry in events], bool)
+        if fresh.any():
+            taken = self.history.fold(rows.taken(fresh))
+            came = list(compress(events, fresh.tolist()))
+            self._repeated |= {_place(came[row]): came[row].at for row in np.flatnonzero(~taken).tolist()}
+        for entry in events:
+            self._note(entry)
+        self._since_forgotten += len(events)
+        self._newest = max((entry.at for entry in events), default=self._newest)
+
+    def _note(self, entry: Entry) -> None:
+        partition, offset = _partition(entry), entry.record.offset
+        self.folded[partition] = max(self.folded.get(partition, 0), offset + 1)
+        steps = self._steps.setdefault(partition, deque())
+        if not steps or offset >= steps[-1].offset + STEP:
+            steps.append(Step(offset, entry.at))
+        if partition in self._cut:
+            self._cut.discard(partition)
+            self.complete_since = max(self.complete_since, entry.at + self.horizon / 1e6)
+
+    def _fold_labels(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self.history.fold_labels(label_columns(self.labels, [entry.event for entry in entries]))
+        for entry in entries:
+            partition = _partition(entry)
+            self.folded[partition] = max(self.folded.get(partition, 0), entry.record.offset + 1)
+
+    def forget(self, committed: Mapping[Partition, int]) -> None:
+        """Drop what no event will ask for: not even one that is read again, from its partition's committed offset on.
+
+        A partition that is committed to its end holds nothing.
+        """
+        oldest = self._newest
+        for partition, steps in self._steps.items():
+            offset = committed.get(partition, -1)
+            while len(steps) > 1 and steps[1].offset <= offset:
+                steps.popleft()
+            if steps and offset < self.folded[partition]:
+                oldest = min(oldest, steps[0].at)
+        came, self._since_forgotten = self._since_forgotten, 0
+        self.history.trim(int(oldest * 1e6), came)
+        if len(self._repeated) > MOST_REPEATED:
+            self._repeated = {place: at for place, at in self._repeated.items() if at * 1e6 > self.history.bound}
+
+
+def _chosen(columns: Columns, rows: Sequence[bool]) -> Columns:
+    """Some rows of columns, each an array or a list."""
+    mask = np.array(rows, bool)
+    return {
+        name: values[mask] if isinstance(values, np.ndarray) else list(compress(values, rows))
+        for name, values in columns.items()
+    }
+
+
+def _from(entry: Entry, offsets: Mapping[Partition, int]) -> bool:
+    return entry.record.offset >= offsets.get(_partition(entry), NOWHERE)
+
+
+def _partition(entry: Entry) -> Partition:
+    return entry.record.topic, entry.record.partition
+
+
+def _place(entry: Entry) -> Place:
+    return entry.record.topic, entry.record.partition, entry.record.offset

@@ -1,0 +1,165 @@
+"""Online = offline: the features that workers publish while they read a backlog are those of the file, to the last bit.
+
+The public data sets are not part of the project: DATA names the folder that holds them as parquet.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.apache_kafka.endpoint import Endpoint
+from tests.bench.rows import Row
+from tests.running import Books, Keyed, Road, Worker, environment, produce, road, until
+from tests.windowed import WINDOWED
+
+EVENT_TYPE = "tests.windowed:WINDOWED"
+PARTITIONS = 4
+TRAINED_ON = 120_000
+WEEK = pa.scalar(7 * 24 * 3600 * 1_000_000, pa.duration("us"))
+
+
+class Case(NamedTuple):
+    """A file of transactions, a store with a model of their event type, and a folder for what is made of them."""
+
+    events: Path
+    store: Path
+    folder: Path
+
+
+def prepared(data: Path, folder: Path, rows: int) -> Case:
+    """The first so many transactions, and a model trained on some of them."""
+    events = folder / "events.parquet"
+    table = pq.read_table(min(data.glob("transactions-*.parquet"))).slice(0, max(rows, TRAINED_ON))
+    pq.write_table(table.slice(0, TRAINED_ON), folder / "past.parquet")
+    pq.write_table(table.slice(0, rows), events)
+    kind = ("--event-type", EVENT_TYPE)
+    run("streamscore", "import", folder / "past.parquet", folder / "archive", *kind)
+    settings = ("--set", "epochs=1", "--set", "preset=logistic")
+    run("trainer", "once", "--archive", folder / "archive", *kind, "--store", folder / "models", *settings)
+    return Case(events, folder / "models", folder)
+
+
+def offline(case: Case) -> pa.Table:
+    """The features of the file, in the order of event_id."""
+    out = case.folder / "features.parquet"
+    run("streamscore", "features", case.events, out, "--event-type", EVENT_TYPE)
+    return pq.read_table(out).sort_by("event_id")
+
+
+def sent(kafka: Endpoint, case: Case) -> tuple[Road, str]:
+    """Everything on its topic before a worker starts: events by customer, and the labels of the frauds."""
+    way, labels = road(kafka, case.store, PARTITIONS, EVENT_TYPE), kafka.new_topic(2)
+    table = pq.read_table(case.events)
+    produce(way, events_of(table))
+    produce(way._replace(input=labels), labels_of(table))
+    return way, labels
+
+
+def events_of(table: pa.Table) -> Iterator[Keyed]:
+    for row in table.drop_columns(["is_fraud"]).to_pylist():
+        yield str(row["customer_id"]).encode(), msgspec.json.encode(row | {"occurred_at": utc(row["occurred_at"])})
+
+
+def labels_of(table: pa.Table) -> Iterator[Keyed]:
+    frauds = table.filter(pc.equal(table["is_fraud"].cast(pa.bool_()), True))
+    known = pc.add(frauds["occurred_at"].cast(pa.timestamp("us")), WEEK).to_pylist()
+    for row, labelled_at in zip(frauds.to_pylist(), known, strict=True):
+        label = {
+            "event_id": row["transaction_id"],
+            "occurred_at": utc(row["occurred_at"]),
+            "customer_id": row["customer_id"],
+            "terminal_id": row["terminal_id"],
+            "label": True,
+            "labelled_at": utc(labelled_at),
+        }
+        yield str(row["customer_id"]).encode(), msgspec.json.encode(label)
+
+
+def utc(at: Any) -> str:
+    return f"{at.isoformat().removesuffix('+00:00')}Z"
+
+
+def scored(way: Road, labels: str, case: Case, workers: int, kill: bool) -> None:
+    """Read the backlog with some workers, one of them killed with -9 in the middle and started again."""
+    settings = {"publish_features": "all", "labels": f"{{{labels}: '{EVENT_TYPE}'}}"}
+    books = Books(way)
+    running = [Worker(way, case.folder / f"{way.group}-{n}.log", settings) for n in range(workers)]
+    total = sum(books.ends().values())
+    try:
+        if kill:
+            until(lambda: books.read() > total // 3, 300, "a third is scored", running[0].alive)
+            running[0].kill()
+            running[0] = Worker(way, case.folder / f"{way.group}-again.log", settings)
+        books.await_all(600, running[0].alive)
+        until(lambda: running[0].get("/readyz")[0] in (200, 503), 60, "it answers", running[0].alive)
+    finally:
+        for worker in running:
+            worker.kill()
+        books.close()
+
+
+def differences(way: Road, expected: pa.Table) -> dict[str, int]:
+    """How many events have another number than the file, by feature; every score is looked at, repeated ones too."""
+    ids, found = published(way)
+    rows = np.searchsorted(expected["event_id"].to_numpy(), ids)
+    assert set(ids.tolist()) == set(expected["event_id"].to_pylist()), "events are missing"
+    wrong = {}
+    for name in WINDOWED.features.names:
+        offline_ = expected[name].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
+        wrong[name] = int((~((found[name] == offline_) | (np.isnan(found[name]) & np.isnan(offline_)))).sum())
+    return wrong
+
+
+def published(way: Road) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """event_id and features of every score."""
+    client = Consumer({"bootstrap.servers": way.bootstrap, "group.id": "features", "enable.auto.commit": False})
+    topic = way.outputs["scores"]
+    partitions = [TopicPartition(topic, p, 0) for p in range(PARTITIONS)]
+    left = sum(client.get_watermark_offsets(p)[1] for p in partitions)
+    client.assign(partitions)
+    ids, rows = [], []
+    end = time.monotonic() + 120
+    while left and time.monotonic() < end:
+        for message in client.consume(10_000, 0.2):
+            score = msgspec.json.decode(message.value() or b"")
+            assert "duplicate" not in score, score
+            ids.append(score["event_id"])
+            rows.append([np.nan if v is None else v for v in score["features"].values()])
+            left -= 1
+    client.close()
+    assert not left, f"{left} scores could not be read"
+    columns = np.array(rows, np.float64)
+    return np.array(ids), {name: columns[:, j] for j, name in enumerate(WINDOWED.features.names)}
+
+
+def rows(kafka: Endpoint, data: Path, folder: Path, events: int = 300_000) -> list[Row]:
+    """One worker, and three, each with a kill -9 in the middle."""
+    case = prepared(data, folder, events)
+    expected, found = offline(case), []
+    for workers in (1, 3):
+        way, labels = sent(kafka, case)
+        scored(way, labels, case, workers, kill=True)
+        wrong = differences(way, expected)
+        print(f"  {workers} workers: {wrong}", flush=True)
+        found.append(
+            Row(f"online = offline: numbers that differ, {workers} workers", sum(wrong.values()), "numbers", "== 0")
+        )
+    return found
+
+
+def run(module: str, *arguments: object) -> None:
+    """A command of ours, as a user runs it."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    print("  " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-3:]), flush=True)
+    assert done.returncode == 0, done.stderr[-3000:]
