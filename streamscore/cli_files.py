@@ -113,30 +113,45 @@ def replay(settings: "Settings", file: Path, topic: str | None, event_type: str,
     click.echo(f"{report.sent:,} events sent to {target} in {report.seconds:.1f} s, {per_second:,.0f}/s")
 
 
+labels_option = click.option("--labels", type=FILE, help="Labels with labelled_at; else the file's, known when mature.")
+
+
 @click.command()
 @click.argument("source", metavar="IN", type=FILE)
 @click.argument("out", metavar="OUT", type=FILE)
 @event_type_option
+@labels_option
 @occurred_at_option
 @with_settings
-def score(settings: "Settings", source: Path, out: Path, event_type: str, occurred_at: datetime | None) -> None:
-    """Score the events of file IN into file OUT, one row a row, as the worker would; no Kafka is needed."""
+def score(settings: "Settings", source: Path, out: Path, event_type: str, **given: Any) -> None:
+    """Score the events of file IN into file OUT, one row a row, as the worker would; no Kafka is needed.
+
+    Rows keep their order, unless the event type has a history: then they come in the order of time.
+    """
     from streamscore.champions import first_champion
     from streamscore.core.catalogue import Limits
     from streamscore.event_types import find
+    from streamscore.features import Reader, Source
     from streamscore.files import suffix_of, wire_lines
-    from streamscore.score_file import score_file
+    from streamscore.score_file import as_of, score_batches, score_file
     from streamscore.store import ModelStore
 
     suffix_of(out)
     if not source.exists():
         raise DataError(f"{source}: no such file")
-    if out.resolve() == source.resolve():
-        raise DataError(f"{out} would replace the file that is scored")
-    chosen = find(event_type)
+    labels = given["labels"]
+    if out.resolve() in (source.resolve(), labels and labels.resolve()):
+        raise DataError(f"{out} would replace a file that is read")
+    chosen, now = find(event_type), datetime.now(UTC)
     bundle = first_champion(ModelStore(settings.models.store, chosen.name), chosen, settings.models.device)
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
-    result = score_file(bundle, wire_lines(source, chosen, occurred_at), out, limits, datetime.now(UTC))
+    if chosen.history:
+        reader = Reader(
+            chosen, Source(source, labels, given["occurred_at"]), lambda t: click.echo(t, err=True), now, limits
+        )
+        result = score_batches(bundle, as_of(bundle, reader), out, now)
+    else:
+        result = score_file(bundle, wire_lines(source, chosen, given["occurred_at"]), out, limits, now)
     click.echo(f"{result.read:,} rows: {result.scored:,} scored, {result.alerts:,} alerts, {result.refused:,} refused")
 
 
@@ -144,7 +159,7 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, occurr
 @click.argument("source", metavar="FILE", type=FILE)
 @click.argument("out", metavar="OUT", type=FILE)
 @event_type_option
-@click.option("--labels", type=FILE, help="Labels with labelled_at; else FILE's own, known when mature.")
+@labels_option
 @occurred_at_option
 def features(source: Path, out: Path, event_type: str, labels: Path | None, occurred_at: datetime | None) -> None:
     """Write the features of the events of FILE, each as of its own time, to OUT, a parquet file."""

@@ -1,11 +1,11 @@
-"""The feature matrix of a file of events, each as of its own time, by the history that serves live events.
+"""The events of a file, each as of its own time, by the history that serves live events; and their features.
 
-rows of any order → runs in event time → labels known by then → fold and query → parquet
+rows of any order → runs in event time → labels known by then → fold and query
 """
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,20 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streamscore.archive import ARROW_TYPES, END_OF_TIME, row_entries, whole_file, with_label
-from streamscore.core.catalogue import Limits
-from streamscore.core.event import Columns, microseconds
+from streamscore.core.catalogue import DeadLetter, Entry, Limits, decode
+from streamscore.core.event import Columns, Record, microseconds
 from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.core.late_label import label_columns, label_type
 from streamscore.errors import DataError
-from streamscore.files import Labelled, labelled_lines, value_types, wire_lines
-from streamscore.score_file import error_of
+from streamscore.files import LONGEST_ROW, Labelled, labelled_lines, value_types, wire_lines
 from streamscore.time_order import in_order
 
 Told = Callable[[str], None]
 LabelsUntil = Callable[[pa.Table], Iterator[Columns]]
 # Rows that are refused are told one by one up to this many; all are counted.
 NAMED = 10
+LIMITS = Limits()
 TOLD_EVERY = 200_000
 
 
@@ -49,6 +49,14 @@ class Summary(NamedTuple):
     labels: int
 
 
+class AsOf(NamedTuple):
+    """Events in the order of time and id, with the columns of their history; and rows refused meanwhile."""
+
+    events: list[Entry]
+    columns: Columns
+    refused: list[Entry]
+
+
 @dataclass
 class _Reading:
     """A file being read: what its rows are, which of their times orders them, and how far it is."""
@@ -57,17 +65,20 @@ class _Reading:
     event_type: EventType
     order_by: str
     told: Told
+    now: datetime = END_OF_TIME
+    limits: Limits = LIMITS
     read: int = 0
     refused: int = 0
+    untold: list[Entry] = field(default_factory=list)
 
     def tables(self, chunks: Iterable[Labelled]) -> Iterator[pa.Table]:
         """Valid rows with their time, id, label and line."""
         for lines, labels in chunks:
-            entries = row_entries(self.event_type, lines, self.path.stem, self.read, END_OF_TIME, Limits())
+            entries = row_entries(self.event_type, lines, self.path.stem, self.read, self.now, self.limits)
             entries = [with_label(e, self.event_type, label) for e, label in zip(entries, labels, strict=True)]
             for entry in entries:
                 if entry.dead_letter is not None:
-                    self._refuse(entry.record.offset, error_of(entry.dead_letter))
+                    self._refuse(entry, entry.dead_letter)
             valid = [row for row, entry in enumerate(entries) if entry.event is not None]
             events: list[Any] = [entries[row].event for row in valid]
             columns = {
@@ -75,6 +86,7 @@ class _Reading:
                 "event_id": pa.array(
                     [e.event_id for e in events], ARROW_TYPES[value_types(self.event_type)["event_id"]]
                 ),
+                "row": pa.array([entries[row].record.offset for row in valid], pa.int64()),
                 "label": pa.array([labels[row] for row in valid], pa.bool_()),
                 "line": pa.array([lines[row] for row in valid], pa.binary()),
             }
@@ -86,39 +98,99 @@ class _Reading:
             self.told(f"{self.path.name}: {self.read + rows:,} rows read")
         self.read += rows
 
-    def _refuse(self, row: int, error: str) -> None:
+    def _refuse(self, entry: Entry, why: DeadLetter) -> None:
+        row = entry.record.offset
         if self.refused < NAMED:
-            self.told(f"{self.path.name}: row {row} is refused: {error}")
+            self.told(f"{self.path.name}: row {row} is refused: {error_of(why)}")
         self.refused += 1
+        # Without its bytes: there may be many.
+        self.untold.append(Entry(Record(entry.record.topic, 0, row, -1, None, None, None), None, -1.0, why))
+
+
+@dataclass
+class Reader:
+    """A file of events being read as of their own times, and how far that is.
+
+    Rows may come in any order. Without a file of labels, the label that a row has was known `maturity`
+    after its event. A row that is no event is told. DataError when a file cannot be read, or labels are
+    needed and there are none.
+    """
+
+    event_type: EventType
+    source: Source
+    told: Told
+    now: datetime = END_OF_TIME
+    limits: Limits = LIMITS
+
+    def __post_init__(self) -> None:
+        source = self.source
+        self._own = source.labels is None and any(aggregate.kind == "risk" for aggregate in self.event_type.history)
+        self._events = _Reading(source.events, self.event_type, "occurred_at", self.told, self.now, self.limits)
+        labels = label_type(self.event_type)
+        self._labels = _Reading(source.labels or source.events, labels, "labelled_at", self.told)
+        self.history = EntityHistory(self.event_type)
+
+    @property
+    def read(self) -> int:
+        """Rows of events read."""
+        return self._events.read
+
+    @property
+    def refused(self) -> int:
+        """Rows of events and labels refused."""
+        return self._events.refused + self._labels.refused
+
+    def chunks(self) -> Iterator[AsOf]:
+        """All events, oldest first."""
+        with tempfile.TemporaryDirectory() as folder:
+            for rows in in_order(self._events.tables(_chunks(self.event_type, self.source, self._own)), Path(folder)):
+                for known in self._until(Path(folder))(rows):
+                    self.history.fold_labels(known)
+                events = _entries(self.event_type, rows)
+                columns = self.history.following(self.event_type.columns([entry.event for entry in events]))
+                yield AsOf(events, columns, self._untold())
+            yield AsOf([], self.history.following(self.event_type.columns([])), self._untold())
+
+    def _untold(self) -> list[Entry]:
+        untold, self._events.untold = self._events.untold, []
+        return untold
+
+    def _until(self, folder: Path) -> LabelsUntil:
+        if self._labels_until is None:
+            self._labels_until = (
+                _own_labels(self.event_type)
+                if self._own
+                else _labels_of(self._labels, folder)
+                if self.source.labels
+                else _no_labels
+            )
+        return self._labels_until
+
+    _labels_until: LabelsUntil | None = None
 
 
 def write_features(event_type: EventType, source: Source, out: Path, told: Told) -> Summary:
     """Write `event_id` and a float64 column for each feature, null where it is missing, in event-time order.
 
-    Rows may come in any order. Without a file of labels, the label that a row has was known `maturity`
-    after its event. A row that is no event is told and left out. DataError when a file cannot be read
-    or written, or labels are needed and there are none.
+    DataError as a `Reader` raises it, and when `out` cannot be written.
     """
     if out.suffix.lower() != ".parquet":
         raise DataError(f"{out}: expected a file named .parquet")
-    history, schema = EntityHistory(event_type), _schema(event_type)
-    own = source.labels is None and any(aggregate.kind == "risk" for aggregate in event_type.history)
-    reading = _Reading(source.events, event_type, "occurred_at", told)
-    labels = _Reading(source.labels or source.events, label_type(event_type), "labelled_at", told)
-    written = 0
-    with tempfile.TemporaryDirectory() as folder, whole_file(out) as file:
-        until = _own_labels(event_type) if own else _labels_of(labels, Path(folder)) if source.labels else _no_labels
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for rows in in_order(reading.tables(_chunks(event_type, source, own)), Path(folder)):
-                for known in until(rows):
-                    history.fold_labels(known)
-                columns = history.following(event_type.columns(_events(event_type, rows)))
-                writer.write_table(_table(event_type, rows, columns, schema))
-                if (written + rows.num_rows) // TOLD_EVERY > written // TOLD_EVERY:
-                    told(f"{out.name}: {written + rows.num_rows:,} of {reading.read - reading.refused:,} rows written")
-                written += rows.num_rows
-    refused = reading.refused + labels.refused
-    return Summary(written, history.tally.duplicates, refused, history.tally.labels)
+    reader, schema, written = Reader(event_type, source, told), _schema(event_type), 0
+    with whole_file(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for chunk in reader.chunks():
+            writer.write_table(_table(event_type, chunk, schema))
+            count = written + len(chunk.events)
+            if count // TOLD_EVERY > written // TOLD_EVERY:
+                told(f"{out.name}: {count:,} of {reader.read - reader.refused:,} rows written")
+            written = count
+    tally = reader.history.tally
+    return Summary(written, tally.duplicates, reader.refused, tally.labels)
+
+
+def error_of(why: DeadLetter) -> str:
+    """Why a row was refused, in a line."""
+    return ": ".join(part for part in (why.reason, why.field, why.error) if part)
 
 
 def _schema(event_type: EventType) -> pa.Schema:
@@ -126,10 +198,11 @@ def _schema(event_type: EventType) -> pa.Schema:
     return pa.schema([("event_id", ARROW_TYPES[value_types(event_type)["event_id"]]), *features])
 
 
-def _table(event_type: EventType, rows: pa.Table, columns: Columns, schema: pa.Schema) -> pa.Table:
-    features = event_type.features.values(columns).values()
+def _table(event_type: EventType, chunk: AsOf, schema: pa.Schema) -> pa.Table:
+    ids: list[Any] = [getattr(entry.event, "event_id", None) for entry in chunk.events]
+    features = event_type.features.values(chunk.columns).values()
     arrays = [pa.array(np.asarray(values, np.float64), from_pandas=True) for values in features]
-    return pa.table([rows["event_id"], *arrays], schema)
+    return pa.table([pa.array(ids, schema.field(0).type), *arrays], schema)
 
 
 def _chunks(event_type: EventType, source: Source, own: bool) -> Iterator[Labelled]:
@@ -144,8 +217,16 @@ def _unlabelled(chunks: Iterable[list[bytes]]) -> Iterator[Labelled]:
 
 
 def _events(event_type: EventType, rows: pa.Table) -> list[Any]:
-    lines = rows["line"].to_pylist()
-    return [entry.event for entry in row_entries(event_type, lines, "", 0, END_OF_TIME, Limits())]
+    return [entry.event for entry in _entries(event_type, rows)]
+
+
+def _entries(event_type: EventType, rows: pa.Table) -> list[Entry]:
+    """Sorted rows as entries again, each with the number of its row as offset."""
+    records = [
+        Record("file", 0, row, -1, None, line, None)
+        for row, line in zip(rows["row"].to_pylist(), rows["line"].to_pylist(), strict=True)
+    ]
+    return decode(event_type, records, END_OF_TIME, Limits(max_bytes=LONGEST_ROW))
 
 
 def _no_labels(_: pa.Table) -> Iterator[Columns]:

@@ -7,7 +7,6 @@ owns them, because history is made of all events; one that is gained is read aga
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,16 +15,17 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from streamscore.core.event import Record
 from streamscore.core.order import Partition
 from streamscore.errors import BrokerError, OffsetsExpired
-from streamscore.kafka_clients import FATAL_CODES, as_partition, as_record, consumer
+from streamscore.kafka_clients import as_partition, as_record, consumer
+from streamscore.kafka_health import Health
 from streamscore.kafka_start import earliest, start_offsets
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
-# Between two questions whether a broker is back; each costs up to PROBE_TIMEOUT of the loop.
-PROBE_SECONDS, PROBE_TIMEOUT = 2.0, 0.5
 # Beyond every offset: of a partition that is not read yet.
 NOT_READ = 1 << 62
+# How long the loop may wait for where the group stands.
+ASK_SECONDS = 0.5
 
 
 class Hooks(NamedTuple):
@@ -47,9 +47,9 @@ class KafkaSource:
     """Records of the partitions this worker owns. Used from one thread."""
 
     def __init__(self, kafka: Kafka, topics: list[str], hooks: Hooks) -> None:
-        self._kafka, self._topics, self._hooks = kafka, topics, hooks
-        self._owner: Consumer = consumer(kafka, self.on_error, self._on_commit)
-        self._reader: Consumer = consumer(kafka, self.on_error, self._on_commit)
+        self._kafka, self._topics, self._hooks, self.health = kafka, topics, hooks, Health()
+        self._owner: Consumer = consumer(kafka, self.health.on_error, self._on_commit)
+        self._reader: Consumer = consumer(kafka, self.health.on_error, self._on_commit)
         self._assigned: list[Partition] = []  # by the group, their start not yet known
         self._read: dict[Partition, TopicPartition] = {}
         self._followed: set[Partition] = set()
@@ -58,9 +58,6 @@ class KafkaSource:
         self.scored_from: dict[Partition, int] = {}  # of owned partitions, the first offset that is ours to score
         self._end_seen: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
-        self._failure: KafkaError | None = None
-        self._next_probe = 0.0
-        self.connected = True
         self.commit_failed = False
         self.rebalances = 0
         self._owner.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
@@ -69,13 +66,11 @@ class KafkaSource:
         """Take part in the group: rebalances happen in here, between two batches."""
         message = self._owner.poll(0)
         if message is not None and (error := message.error()):
-            self._raise_if_fatal(error)
-        if self._failure:
-            raise BrokerError(f"Kafka refuses: {self._failure.str()}")
+            self.health.raise_if_fatal(error)
+        self.health.raise_failure()
         if self._assigned:
             self._begin(self._assigned)
-        if not self.connected:
-            self._probe()
+        self.health.probe(self._owner, self._topics[0])
 
     @property
     def joined(self) -> bool:
@@ -124,7 +119,7 @@ class KafkaSource:
     def committed(self) -> dict[Partition, int]:
         """Where the group stands in every partition that is read; empty while no broker says."""
         try:
-            found = self._owner.committed(list(self._read.values()), timeout=PROBE_TIMEOUT)
+            found = self._owner.committed(list(self._read.values()), timeout=ASK_SECONDS)
         except KafkaException:
             return {}
         return {as_partition(p): p.offset for p in found}
@@ -177,7 +172,7 @@ class KafkaSource:
             else:
                 self._owner.commit(offsets=ours, asynchronous=True)
         except KafkaException as error:
-            self._raise_if_fatal(error.args[0])
+            self.health.raise_if_fatal(error.args[0])
             self._on_commit(error.args[0], ours)
 
     def _on_commit(self, error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
@@ -244,7 +239,7 @@ class KafkaSource:
         try:
             starts = start_offsets(self._owner, self._kafka, partitions)
         except KafkaException as error:
-            self._raise_if_fatal(error.args[0])
+            self.health.raise_if_fatal(error.args[0])
             log.warning("committed offsets not known yet: %s", error.args[0].str())
             return
         self._assigned = []
@@ -269,30 +264,6 @@ class KafkaSource:
                 f"may be lost. Choose where group {self._kafka.group} goes on, set its offsets, and start again."
             )
         else:
-            self._raise_if_fatal(error)
+            self.health.raise_if_fatal(error)
             log.warning("%s partition %d: %s", *partition, error.str())
         return False
-
-    def on_error(self, error: KafkaError) -> None:
-        """The clients' own errors; most are transient and mended by librdkafka."""
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and self.connected:
-            self.connected = False
-            log.warning("no broker answers; waiting")
-        elif error.fatal() or error.code() in FATAL_CODES:
-            self._failure = error
-
-    def _raise_if_fatal(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in FATAL_CODES:
-            raise BrokerError(f"Kafka refuses: {error.str()}")
-
-    def _probe(self) -> None:
-        """Whether a broker is back: an idle topic would not tell."""
-        if time.monotonic() < self._next_probe:
-            return
-        self._next_probe = time.monotonic() + PROBE_SECONDS
-        try:
-            self._owner.list_topics(self._topics[0], timeout=PROBE_TIMEOUT)
-        except KafkaException:
-            return
-        self.connected = True
-        log.info("a broker answers again")

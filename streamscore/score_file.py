@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from streamscore.archive import ARROW_TYPES, row_entries, table, whole_file
 from streamscore.core.batch import SHAPES
 from streamscore.core.bundle import Bundle
-from streamscore.core.catalogue import DeadLetter, Entry, Limits
+from streamscore.core.catalogue import Entry, Limits
 from streamscore.core.event_type import EventType
-from streamscore.core.pipeline import no_history, process
-from streamscore.errors import SettingsError
+from streamscore.core.pipeline import Prepared, conclude, judge, no_history, prepare
+from streamscore.features import Reader, error_of
 from streamscore.files import NDJSON, suffix_of, value_types
 
 WriteTable = Callable[[pa.Table], Any]
@@ -44,22 +44,40 @@ class _Score(msgspec.Struct):
 def score_file(bundle: Bundle, rows: Iterable[list[bytes]], out: Path, limits: Limits, now: datetime) -> Summary:
     """Score wire lines into a parquet, CSV or NDJSON file, one row per line and in their order.
 
+    For event types without history; else as `score_batches`.
+    """
+
+    def batches() -> Iterator[Prepared]:
+        read = 0
+        for lines in _batches(rows):
+            yield prepare(row_entries(bundle.event_type, lines, out.stem, read, now, limits), bundle, no_history)
+            read += len(lines)
+
+    return score_batches(bundle, batches(), out, now)
+
+
+def as_of(bundle: Bundle, reader: Reader) -> Iterator[Prepared]:
+    """The events of a file as of their own times, oldest first; each batch begins with the rows refused meanwhile."""
+    for events, columns, refused in reader.chunks():
+        matrix = bundle.features.matrix(columns, len(events))
+        yield Prepared([*refused, *events], events, columns, matrix)
+
+
+def score_batches(bundle: Bundle, batches: Iterable[Prepared], out: Path, now: datetime) -> Summary:
+    """Score batches into a parquet, CSV or NDJSON file, one row per entry and in their order.
+
     Columns: row (from 0), event_id, the other entity ids, occurred_at, risk, decision, reasons (JSON),
     model, and error: null, or `reason: field: error` of a line that is no event, with null elsewhere.
     DataError when `out` has another extension or cannot be written; then nothing is left of it.
-    SettingsError for an event type with history, which rows in any order do not have yet.
     """
-    if bundle.event_type.history:
-        raise SettingsError(f"{bundle.event_type.name} has history features, which scoring a file cannot compute yet")
     writer, schema = WRITERS[suffix_of(out)], _schema(bundle.event_type)
     read = refused = alerts = 0
     with whole_file(out) as file, writer(file, schema) as write:
-        for lines in _batches(rows):
-            entries = row_entries(bundle.event_type, lines, out.stem, read, now, limits)
-            outcome = process(entries, bundle, no_history, now, lambda _: None)
+        for prepared in batches:
+            outcome = conclude(prepared, bundle, judge(bundle, prepared.matrix), now)
             published = [message.value or b"" for message in outcome.scores]
-            write(table(schema, _columns(bundle.event_type, entries, published)))
-            read += len(entries)
+            write(table(schema, _columns(bundle.event_type, prepared.entries, published)))
+            read += len(prepared.entries)
             refused += len(outcome.refused)
             alerts += len(outcome.alerts)
     return Summary(read, read - refused, refused, alerts)
@@ -95,11 +113,6 @@ def _columns(event_type: EventType, entries: Sequence[Entry], published: Iterabl
     columns["reasons"] = [score and bytes(score.reasons).decode() for score in scores]
     columns["error"] = [entry.dead_letter and error_of(entry.dead_letter) for entry in entries]
     return columns
-
-
-def error_of(why: DeadLetter) -> str:
-    """Why a row was refused, in a line."""
-    return ": ".join(part for part in (why.reason, why.field, why.error) if part)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
 from streamscore.settings import Settings
 from streamscore.store import ModelStore
-from streamscore.worker import Topics, Worker
+from streamscore.streams import Topics
+from streamscore.worker import Worker
 
 log = logging.getLogger("streamscore.worker")
 

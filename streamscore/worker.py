@@ -9,24 +9,19 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
 
 import numpy as np
 
 from streamscore.champions import ChampionWatch
 from streamscore.core.batch import BatchPolicy
 from streamscore.core.bundle import Bundle
-from streamscore.core.catalogue import Entry, Limits, decode
-from streamscore.core.history import Bounds
-from streamscore.core.late_label import decode_labels
-from streamscore.core.order import EventTimeOrder, Partition
-from streamscore.core.past import Past
-from streamscore.core.pipeline import Prepared, conclude, no_history, prepare
+from streamscore.core.catalogue import Limits
+from streamscore.core.order import Partition
+from streamscore.core.pipeline import conclude
 from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
 from streamscore.kafka_sink import KafkaSink
@@ -34,7 +29,9 @@ from streamscore.kafka_source import Hooks, KafkaSource
 from streamscore.metrics import Metrics
 from streamscore.model_thread import ModelThread
 from streamscore.probe import Pulse
+from streamscore.recall import Recall
 from streamscore.settings import Settings
+from streamscore.streams import Stream, Topics
 
 log = logging.getLogger("streamscore.worker")
 
@@ -56,23 +53,6 @@ COLLECT_SECONDS = 30.0
 SWITCH_SECONDS = 0.0005
 
 
-class Topics(NamedTuple):
-    """The name of the event type that each topic of events, and each topic of labels, is about."""
-
-    events: Mapping[str, str]
-    labels: Mapping[str, str] = {}
-
-
-@dataclass
-class Stream:
-    """One event type: its champion, its past if it has one, and its entries on the way."""
-
-    bundle: Bundle
-    past: Past | None = None
-    order: EventTimeOrder = field(default_factory=EventTimeOrder)
-    oldest: float = 0.0  # when the oldest buffered entry was read
-
-
 class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
@@ -89,8 +69,6 @@ class Worker:
         self._model = ModelThread()
         self._idle, self._stopping, self._stop_at = True, False, float("inf")
         self._lap_started, self._rebalances = 0.0, 0
-        self._ends: dict[Partition, int] | None = None  # of the past, as it was at the start
-        self._recalling = "history" if any(b.event_type.history for b in bundles.values()) else None
         self._last_commit = self._last_lag = self._last_collect = time.monotonic()
 
     def stop(self) -> None:
@@ -104,9 +82,10 @@ class Worker:
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
         hooks = Hooks(self._resume, self._folded, self._reading, self._leaving)
         self._source = KafkaSource(self._settings.kafka, list(self._topics.events), hooks)
-        sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.on_error, self._out_of_time)
+        sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.health.on_error, self._out_of_time)
         self._delivery = Delivery(self._source, sink, self.metrics)
-        self._recall()
+        self._recall = Recall(self._source, self._settings.history)
+        self._recall.begin(self._streams, self._topics)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -138,7 +117,7 @@ class Worker:
         self._lap_started = time.perf_counter()
         held = any(len(stream.order) for stream in self._streams.values())
         # What was just read is not kept waiting for more.
-        busy = held or (self._delivery.open and self._source.connected)
+        busy = held or (self._delivery.open and self._source.health.connected)
         wait = 0.0 if held and not self._idle else BUSY_WAIT if busy else IDLE_WAIT
         records = self._source.read(self._policy.max_events, wait)
         self._idle = not records
@@ -152,10 +131,7 @@ class Worker:
             stream = self._stream(topic)
             if not len(stream.order):
                 stream.oldest = time.monotonic()
-            if stream.past and topic in self._topics.labels:
-                stream.order.push(decode_labels(stream.past.labels, ours, now, self._limits))
-            else:
-                stream.order.push(decode(stream.bundle.event_type, ours, now, self._limits))
+            stream.order.push(stream.decoded(ours, topic in self._topics.labels, now, self._limits))
         self._lap("decode")
         return False
 
@@ -170,32 +146,16 @@ class Worker:
             if not entries:
                 break
             self._lap("release")
-            prepared = self._prepared(stream, entries)
+            prepared = stream.prepared(entries, self._source.scored_from)
             self._lap("features")
             self._conclude()  # the batch before, which the model had in hand meanwhile
             if not prepared.entries:
                 continue  # only of partitions that others score
+            if stream.past and (reason := self._recall.missing(stream.past, prepared)):
+                self._recall.hold(reason, self.pulse, lambda: not self._stopping)
+                break
             self._model.give(stream.bundle, prepared, beside=not idle)
             stream.oldest = time.monotonic()
-
-    def _prepared(self, stream: Stream, entries: list[Entry]) -> Prepared:
-        if stream.past is None:
-            return prepare(entries, stream.bundle, no_history)
-        prepared = stream.past.prepare(entries, stream.bundle, self._source.scored_from)
-        self._await_history(stream.past, prepared)
-        return prepared
-
-    def _await_history(self, past: Past, prepared: Prepared) -> None:
-        """Score nothing as long as the past that its numbers are made of is not all there."""
-        if self._settings.history.allow_partial or all(e.at >= past.complete_since for e in prepared.valid):
-            return
-        since = datetime.fromtimestamp(past.complete_since, UTC)
-        reason = f"history, complete only from {since:%Y-%m-%dT%H:%M:%SZ} on; history.allow_partial scores without it"
-        log.error("waiting for %s", reason)
-        while not self._stopping:
-            self.pulse.turn(reason)
-            self._source.poll_group()
-            time.sleep(IDLE_WAIT)
 
     def _conclude(self) -> None:
         """Publish the batch that the model has in hand, if there is one."""
@@ -225,7 +185,7 @@ class Worker:
             self._source.poll_group()
         self._lap("acknowledge")
         due = time.monotonic() - self._last_commit >= self._settings.batch.commit_interval_ms / 1000
-        if due and self._delivery.committable and self._source.connected:
+        if due and self._delivery.committable and self._source.health.connected:
             self._last_commit = time.monotonic()
             self._delivery.commit()
             self._lap("commit")
@@ -233,16 +193,6 @@ class Worker:
     def _resume(self, partitions: Collection[Partition]) -> dict[Partition, int] | None:
         self._conclude()
         return self._delivery.resume(partitions, CONFIRM_SLICE)
-
-    def _recall(self) -> None:
-        """Begin to read the past of every event type that has one, all partitions and the labels."""
-        bounds = Bounds(timedelta(seconds=self._settings.history.slack_seconds), self._settings.history.max_entities)
-        for name, stream in self._streams.items():
-            if stream.bundle.event_type.history:
-                topics = [topic for part in self._topics for topic, kind in part.items() if kind == name]
-                starts = self._source.follow(topics)
-                stream.past = Past(stream.bundle.event_type, bounds, starts)
-                self._source.read_from(starts)
 
     def _folded(self, partition: Partition) -> int:
         past = self._stream(partition[0]).past
@@ -297,32 +247,18 @@ class Worker:
         )
 
     def _report(self) -> None:
-        self._remember()
+        self._recall.look()
         self.metrics.lags(self._source.lag(), self._newest, time.time())
         self.metrics.partitions.set(len(self._source.owned))
         self.metrics.rebalances.inc(self._source.rebalances - self._rebalances)
         self._rebalances = self._source.rebalances
         self.metrics.buffered.set(sum(len(stream.order) for stream in self._streams.values()))
-        self.metrics.connected.set(self._source.connected)
-
-    def _remember(self) -> None:
-        """How far history is at the start, and what of it nobody will ask for again."""
-        pasts = [stream.past for stream in self._streams.values() if stream.past]
-        if not pasts:
-            return
-        ends, positions = self._source.ends(), self._source.positions()
-        if self._ends is None and positions.keys() <= ends.keys():
-            self._ends = ends
-        left = sum(max(0, end - positions.get(p, end)) for p, end in (self._ends or {}).items())
-        self._recalling = f"history: {left:,} records to fold" if left or self._ends is None else None
-        committed = self._source.committed()
-        for past in pasts if committed else ():
-            past.forget(committed)
+        self.metrics.connected.set(self._source.health.connected)
 
     def _waiting_for(self) -> str | None:
-        if not self._source.connected:
+        if not self._source.health.connected:
             return "a broker"
-        return self._recalling if self._source.joined else "partitions"
+        return self._recall.waiting_for if self._source.joined else "partitions"
 
     def _drain(self) -> None:
         """Let Kafka acknowledge what was handed over, commit it, and no more."""

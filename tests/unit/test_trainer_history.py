@@ -10,13 +10,8 @@ import pytest
 
 from examples.handbook import TRANSACTION, WINDOWS
 from streamscore.archive import import_file
-from streamscore.errors import SettingsError
 from streamscore.features import Source, write_features
-from streamscore.score_file import score_file
-from streamscore.settings import Settings
-from streamscore.startup import event_types
 from streamscore.store import ModelStore, load
-from tests.samples import LIMITS, NOW, StubScorer, bundle, by_amount
 from tests.trained import QUICK, SILENT, TRAINED_AT
 from tests.unit.test_features import START, rows, write
 from trainer import dataset
@@ -77,12 +72,3 @@ def test_a_model_is_trained_and_loads(tmp_path: Path, archive: Path) -> None:
     assert manifest.metrics["test"]["auc"] > 0.8
     loaded = load(store, manifest.version, TRANSACTION, "auto")
     assert loaded.features.names == TRANSACTION.features.names
-
-
-def test_worker_and_file_scoring_refuse_it(tmp_path: Path) -> None:
-    """What cannot give an event its history yet says so, and does not score without."""
-    with pytest.raises(SettingsError, match="handbook has history features, which this worker cannot compute yet"):
-        event_types(Settings(inputs={"payments": "examples.handbook:TRANSACTION"}))
-    model = bundle(TRANSACTION, StubScorer(by_amount))
-    with pytest.raises(SettingsError, match="handbook has history features, which scoring a file cannot compute yet"):
-        score_file(model, [], tmp_path / "out.csv", LIMITS, NOW)

@@ -1,0 +1,47 @@
+"""One event type on its way through a worker: its champion, its past if it has one, its entries in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from streamscore.core.bundle import Bundle
+from streamscore.core.catalogue import Entry, Limits, decode
+from streamscore.core.event import Record
+from streamscore.core.late_label import decode_labels
+from streamscore.core.order import EventTimeOrder, Partition
+from streamscore.core.past import Past
+from streamscore.core.pipeline import Prepared, no_history, prepare
+
+
+class Topics(NamedTuple):
+    """The name of the event type that each topic of events, and each topic of labels, is about."""
+
+    events: Mapping[str, str]
+    labels: Mapping[str, str] = {}
+
+    def of(self, name: str) -> list[str]:
+        """Every topic of an event type."""
+        return [topic for topics in self for topic, kind in topics.items() if kind == name]
+
+
+@dataclass
+class Stream:
+    """The entries of one event type between reading and scoring."""
+
+    bundle: Bundle
+    past: Past | None = None
+    order: EventTimeOrder = field(default_factory=EventTimeOrder)
+    oldest: float = 0.0  # when the oldest buffered entry was read
+
+    def decoded(self, records: Sequence[Record], labels: bool, now: datetime, limits: Limits) -> list[Entry]:
+        """Records of a topic of events, or of labels, as entries."""
+        if self.past and labels:
+            return decode_labels(self.past.labels, records, now, limits)
+        return decode(self.bundle.event_type, records, now, limits)
+
+    def prepared(self, entries: Sequence[Entry], scored_from: Mapping[Partition, int]) -> Prepared:
+        """A released batch, ready for the model; with a past, only what stands in partitions that are ours to score."""
+        if self.past:
+            return self.past.prepare(entries, self.bundle, scored_from)
+        return prepare(entries, self.bundle, no_history)
