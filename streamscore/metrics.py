@@ -1,6 +1,7 @@
 """Every metric, with its help and unit. Observed once a batch, from arrays: never once an event."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
@@ -8,7 +9,9 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from streamscore.core.order import Partition
+from streamscore.core.catalogue import Entry
+from streamscore.core.order import EventTimeOrder, Partition
+from streamscore.core.past import Past
 from streamscore.core.pipeline import Outcome
 
 # Seconds. Edges at 5, 20 and 100 ms: a local round trip, the batch's age, the interval between commits.
@@ -84,6 +87,7 @@ class Metrics:
         )
         self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
         self._add_histograms()
+        self._add_history()
 
     def _add_histograms(self) -> None:
         self.age = BatchHistogram(
@@ -99,6 +103,58 @@ class Metrics:
         self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
         for histogram in (self.age, self.stage, self.batch_size, self.risk):
             self.registry.register(histogram)
+
+    def _add_history(self) -> None:
+        r, by_type = self.registry, ["event_type"]
+        self.labels_refused = Counter(
+            "streamscore_labels_refused", "Labels that could not be used", ["event_type", "reason"], registry=r
+        )
+        self._history_rows = Counter(
+            "streamscore_history_rows",
+            "What became of events and labels in history: folded, duplicates, too_old, without_room, dropped, late …",
+            ["event_type", "what"],
+            registry=r,
+        )
+        self._history_entities = Gauge(
+            "streamscore_history_entities", "Entities that have a past", ["event_type", "entity"], registry=r
+        )
+        self._history_events = Gauge("streamscore_history_events", "Events held in history", by_type, registry=r)
+        self._history_bytes = Gauge("streamscore_history_bytes", "Memory of history", by_type, registry=r)
+        self._history_since = Gauge(
+            "streamscore_history_complete_since_seconds",
+            "Time from which on no event of any window is missing; 0 when nothing was ever deleted",
+            by_type,
+            registry=r,
+        )
+        self.left_to_fold = Gauge("streamscore_history_left_to_fold", "Records read for history later", registry=r)
+        self.spread = Gauge(
+            "streamscore_partitions_apart_seconds", "How far partitions are apart in event time", by_type, registry=r
+        )
+        self._counted: dict[tuple[str, str], int] = {}
+
+    def orders(self, orders: Mapping[str, EventTimeOrder]) -> None:
+        """Say what is read and not yet scored, by event type, and how far its partitions are apart."""
+        self.buffered.set(sum(map(len, orders.values())))
+        for name, order in orders.items():
+            self.spread.labels(name).set(order.apart())
+
+    def labels(self, event_type: str, entries: Sequence[Entry]) -> None:
+        """Count labels that are none."""
+        for entry in entries:
+            if entry.dead_letter is not None:
+                self.labels_refused.labels(event_type, entry.dead_letter.reason).inc()
+
+    def history(self, past: Past) -> None:
+        """Say what a past holds, and count what became of its rows since it was said last."""
+        name, history = past.event_type.name, past.history
+        self._history_events.labels(name).set(history.events)
+        self._history_bytes.labels(name).set(history.nbytes)
+        self._history_since.labels(name).set(past.complete_since)
+        for entity, count in history.entities.items():
+            self._history_entities.labels(name, "+".join(entity)).set(count)
+        for what, count in {**asdict(history.tally), "late": past.late}.items():
+            self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
+            self._counted[name, what] = count
 
     def batch(self, event_type: str, decisions: Sequence[str], outcome: Outcome) -> None:
         """Count what a batch produced."""

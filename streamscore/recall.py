@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from streamscore.core.history import Bounds
@@ -10,6 +10,7 @@ from streamscore.core.order import Partition
 from streamscore.core.past import Past
 from streamscore.core.pipeline import Prepared
 from streamscore.kafka_source import KafkaSource
+from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
 from streamscore.settings import History
 from streamscore.streams import Stream, Topics
@@ -40,14 +41,14 @@ class Recall:
                 self._source.read_from(starts)
                 self.waiting_for = "history"
 
-    def pasts(self) -> Iterable[Past]:
-        """One for each event type with a history."""
-        return self._pasts
-
-    def look(self) -> None:
+    def look(self, metrics: Metrics) -> None:
         """See how much is left to fold, and drop what no event will ask for; called about once a second."""
         if not self._pasts:
             return
+        positions = self._source.positions()
+        metrics.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in self._source.ends().items()))
+        for past in self._pasts:
+            metrics.history(past)
         if self.waiting_for:
             self.waiting_for = self._left_to_fold()
         committed = self._source.committed()

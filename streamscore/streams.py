@@ -1,6 +1,6 @@
 """One event type on its way through a worker: its champion, its past if it has one, its entries in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from streamscore.core.late_label import decode_labels
 from streamscore.core.order import EventTimeOrder, Partition
 from streamscore.core.past import Past
 from streamscore.core.pipeline import Prepared, no_history, prepare
+from streamscore.kafka_source import KafkaSource
 
 
 class Topics(NamedTuple):
@@ -45,3 +46,13 @@ class Stream:
         if self.past:
             return self.past.prepare(entries, self.bundle, scored_from)
         return prepare(entries, self.bundle, no_history)
+
+    def bound(self, source: KafkaSource, pending: Collection[Partition], most: int) -> None:
+        """Pause partitions of which more than so many entries are held, never the one that the others wait for."""
+        if len(self.order) < most // 4 and not source.paused:
+            return
+        holder, buffered = self.order.holder(pending), self.order.buffered()
+        source.throttle(
+            pause=[p for p, count in buffered.items() if count > most and p != holder],
+            resume=[p for p, count in buffered.items() if count < most // 4 or p == holder],
+        )

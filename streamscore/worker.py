@@ -131,7 +131,10 @@ class Worker:
             stream = self._stream(topic)
             if not len(stream.order):
                 stream.oldest = time.monotonic()
-            stream.order.push(stream.decoded(ours, topic in self._topics.labels, now, self._limits))
+            entries = stream.decoded(ours, topic in self._topics.labels, now, self._limits)
+            if topic in self._topics.labels:
+                self.metrics.labels(stream.bundle.event_type.name, entries)
+            stream.order.push(entries)
         self._lap("decode")
         return False
 
@@ -225,7 +228,7 @@ class Worker:
         """What a loop does beside scoring: say how it is, bound its buffers, collect garbage."""
         self.pulse.turn(self._waiting_for())
         for stream in self._streams.values():
-            self._bound(stream, pending)
+            stream.bound(self._source, pending, BUFFERED_BATCHES * self._policy.max_events)
         now = time.monotonic()
         if now - self._last_lag >= LAG_SECONDS:
             self._last_lag = now
@@ -234,25 +237,13 @@ class Worker:
             self._last_collect = now
             gc.collect()
 
-    def _bound(self, stream: Stream, pending: Collection[Partition]) -> None:
-        """Pause partitions that ran ahead, never the one that the others wait for."""
-        most = BUFFERED_BATCHES * self._policy.max_events
-        if len(stream.order) < most // 4 and not self._source.paused:
-            return
-        holder = stream.order.holder(pending)
-        buffered = stream.order.buffered()
-        self._source.throttle(
-            pause=[p for p, count in buffered.items() if count > most and p != holder],
-            resume=[p for p, count in buffered.items() if count < most // 4 or p == holder],
-        )
-
     def _report(self) -> None:
-        self._recall.look()
+        self._recall.look(self.metrics)
+        self.metrics.orders({name: stream.order for name, stream in self._streams.items()})
         self.metrics.lags(self._source.lag(), self._newest, time.time())
         self.metrics.partitions.set(len(self._source.owned))
         self.metrics.rebalances.inc(self._source.rebalances - self._rebalances)
         self._rebalances = self._source.rebalances
-        self.metrics.buffered.set(sum(len(stream.order) for stream in self._streams.values()))
         self.metrics.connected.set(self._source.health.connected)
 
     def _waiting_for(self) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import delivery, real_input, windows
+from tests import delivery, online, real_input, windows
 from tests.apache_kafka.cluster import Cluster
 from tests.bench.__main__ import champion
 from tests.bench.rows import Row, publish
@@ -63,6 +63,13 @@ def _windows(setting: Setting) -> list[Row]:
     return windows.rows(setting.folder)
 
 
+def _online(setting: Setting) -> list[Row]:
+    data = windows.data_folder()
+    if data is None:
+        raise SystemExit("online-offline needs the public data sets: make evidence ONLY=online-offline DATA=folder")
+    return online.rows(setting.kafka, data, setting.folder)
+
+
 ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "kill-nine": _delivery(delivery.kill_nine),
     "two-three-two": _delivery(delivery.two_three_two),
@@ -71,6 +78,7 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "poison": _poison,
     "real-input": _real_input,
     "windows": _windows,
+    "online-offline": _online,
 }
 
 

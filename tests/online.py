@@ -6,7 +6,7 @@ The public data sets are not part of the project: DATA names the folder that hol
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +19,22 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.apache_kafka.endpoint import Endpoint
 from tests.bench.rows import Row
-from tests.running import Books, Keyed, Road, Worker, environment, produce, road, until
+from tests.running import START, Books, Keyed, Road, Worker, environment, produce, road, until
 from tests.windowed import WINDOWED
 
 EVENT_TYPE = "tests.windowed:WINDOWED"
 PARTITIONS = 4
-TRAINED_ON = 120_000
+TRAINED_ON, REAL = 120_000, 300_000
+PROGRAM = ("-m", "streamscore")
+# Event-time reading switched off: what is buffered is released whatever other partitions still have.
+CARELESS = (
+    "-c",
+    "from streamscore.core.order import EventTimeOrder\n"
+    "EventTimeOrder._bound = lambda *_: float('inf')\n"
+    "EventTimeOrder._merge = staticmethod(lambda heads, _: [e for lane, count in heads for e in lane.take(count)])\n"
+    "from streamscore.cli import main\n"
+    "main()",
+)
 WEEK = pa.scalar(7 * 24 * 3600 * 1_000_000, pa.duration("us"))
 
 
@@ -36,12 +46,33 @@ class Case(NamedTuple):
     folder: Path
 
 
-def prepared(data: Path, folder: Path, rows: int) -> Case:
-    """The first so many transactions, and a model trained on some of them."""
+def real(data: Path, rows: int) -> pa.Table:
+    """The first so many real transactions."""
+    return pq.read_table(min(data.glob("transactions-*.parquet"))).slice(0, rows)
+
+
+def made(rows: int, days: int) -> pa.Table:
+    """Transactions in the same form, made up: several a second, and a terminal's next one mostly another customer's."""
+    draw = np.random.default_rng(7)
+    at = np.sort(draw.integers(0, days * 86_400, rows)) + START // 1_000_000
+    amount = np.round(draw.gamma(2.0, 40.0, rows), 2)
+    return pa.table(
+        {
+            "transaction_id": np.arange(rows),
+            "occurred_at": pa.array(at * 1_000_000, pa.timestamp("us")),
+            "customer_id": draw.integers(0, 300, rows),
+            "terminal_id": draw.integers(0, 60, rows),
+            "amount": amount,
+            "is_fraud": draw.random(rows) < np.where(amount > 200, 0.5, 0.02),
+        }
+    )
+
+
+def prepared(table: pa.Table, folder: Path) -> Case:
+    """Transactions as a file, and a model trained on the first of them."""
     events = folder / "events.parquet"
-    table = pq.read_table(min(data.glob("transactions-*.parquet"))).slice(0, max(rows, TRAINED_ON))
     pq.write_table(table.slice(0, TRAINED_ON), folder / "past.parquet")
-    pq.write_table(table.slice(0, rows), events)
+    pq.write_table(table, events)
     kind = ("--event-type", EVENT_TYPE)
     run("streamscore", "import", folder / "past.parquet", folder / "archive", *kind)
     settings = ("--set", "epochs=1", "--set", "preset=logistic")
@@ -89,19 +120,17 @@ def utc(at: Any) -> str:
     return f"{at.isoformat().removesuffix('+00:00')}Z"
 
 
-def scored(way: Road, labels: str, case: Case, workers: int, kill: bool) -> None:
+def scored(way: Road, labels: str, case: Case, workers: int, program: Sequence[str] = PROGRAM) -> None:
     """Read the backlog with some workers, one of them killed with -9 in the middle and started again."""
     settings = {"publish_features": "all", "labels": f"{{{labels}: '{EVENT_TYPE}'}}"}
     books = Books(way)
-    running = [Worker(way, case.folder / f"{way.group}-{n}.log", settings) for n in range(workers)]
+    running = [Worker(way, case.folder / f"{way.group}-{n}.log", settings, program) for n in range(workers)]
     total = sum(books.ends().values())
     try:
-        if kill:
-            until(lambda: books.read() > total // 3, 300, "a third is scored", running[0].alive)
-            running[0].kill()
-            running[0] = Worker(way, case.folder / f"{way.group}-again.log", settings)
+        until(lambda: books.read() > total // 3, 300, "a third is scored", running[0].alive)
+        running[0].kill()
+        running[0] = Worker(way, case.folder / f"{way.group}-again.log", settings, program)
         books.await_all(600, running[0].alive)
-        until(lambda: running[0].get("/readyz")[0] in (200, 503), 60, "it answers", running[0].alive)
     finally:
         for worker in running:
             worker.kill()
@@ -142,18 +171,24 @@ def published(way: Road) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return np.array(ids), {name: columns[:, j] for j, name in enumerate(WINDOWED.features.names)}
 
 
-def rows(kafka: Endpoint, data: Path, folder: Path, events: int = 300_000) -> list[Row]:
-    """One worker, and three, each with a kill -9 in the middle."""
-    case = prepared(data, folder, events)
-    expected, found = offline(case), []
-    for workers in (1, 3):
-        way, labels = sent(kafka, case)
-        scored(way, labels, case, workers, kill=True)
-        wrong = differences(way, expected)
-        print(f"  {workers} workers: {wrong}", flush=True)
-        found.append(
-            Row(f"online = offline: numbers that differ, {workers} workers", sum(wrong.values()), "numbers", "== 0")
-        )
+def compared(kafka: Endpoint, case: Case, workers: int, program: Sequence[str] = PROGRAM) -> dict[str, int]:
+    """How many numbers differ, by feature, when so many workers read the whole backlog."""
+    way, labels = sent(kafka, case)
+    scored(way, labels, case, workers, program)
+    return differences(way, offline(case))
+
+
+def rows(kafka: Endpoint, data: Path, folder: Path) -> list[Row]:
+    """Real transactions: one worker, and three, each with a kill -9 in the middle; and one that reads carelessly."""
+    case, found = prepared(real(data, REAL), folder), []
+    for name, workers, program, bar in (
+        ("1 worker", 1, PROGRAM, "== 0"),
+        ("3 workers", 3, PROGRAM, "== 0"),
+        ("1 worker that reads partitions as they come", 1, CARELESS, ">= 1000"),
+    ):
+        wrong = compared(kafka, case, workers, program)
+        print(f"  {name}: {wrong}", flush=True)
+        found.append(Row(f"online = offline, {name}: numbers that differ", sum(wrong.values()), "numbers", bar))
     return found
 
 

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,9 +47,15 @@ def road(kafka: Endpoint, store: Path, partitions: int, event_type: str = "trans
 
 
 class Worker:
-    """A worker process. `settings` are dotted keys."""
+    """A worker process. `settings` are dotted keys; `program` is what Python is told to run."""
 
-    def __init__(self, road: Road, log: Path, settings: Mapping[str, object] = {}) -> None:
+    def __init__(
+        self,
+        road: Road,
+        log: Path,
+        settings: Mapping[str, object] = {},
+        program: Sequence[str] = ("-m", "streamscore"),
+    ) -> None:
         self.port = free_ports(1)[0]
         given = {
             "kafka.bootstrap": road.bootstrap,
@@ -66,7 +72,7 @@ class Worker:
         flags = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
         self._log = log
         with log.open("a") as out:
-            command = [sys.executable, "-m", "streamscore", "worker", *flags]
+            command = [sys.executable, *program, "worker", *flags]
             self.process = subprocess.Popen(command, stdout=out, stderr=out, env=environment())
 
     def ready(self) -> bool:

@@ -21,9 +21,8 @@ from streamscore.core.event_type import EventType
 from streamscore.core.identity import key_hashes, widened, words
 from streamscore.core.labels import Labels
 from streamscore.core.measure import Measure, added, measures
-from streamscore.core.timeline import Timeline
+from streamscore.core.timeline import Entity, Keyed, Timeline
 
-Entity = tuple[str, ...]
 # Entities looked at for each event that came. Of ever new ones, as many are then idle as are not.
 SWEPT = 2
 # More entities than an index has room for at first, so that it is seen to grow.
@@ -35,20 +34,6 @@ class Bounds(NamedTuple):
 
     slack: timedelta = timedelta(days=1)
     most_entities: int = 50_000_000
-
-
-class Keyed(NamedTuple):
-    """Events or labels as timelines take them: id words, times, the hash of each key, what each adds to it."""
-
-    ids: np.ndarray
-    at: np.ndarray
-    hashes: dict[Entity, np.ndarray]
-    added: dict[Entity, np.ndarray]
-
-    def taken(self, mask: np.ndarray) -> "Keyed":
-        """Some of the rows: bool (rows,)."""
-        hashes, added = ({key: array[mask] for key, array in parts.items()} for parts in (self.hashes, self.added))
-        return Keyed(self.ids[mask], self.at[mask], hashes, added)
 
 
 @dataclass

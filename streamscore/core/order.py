@@ -101,6 +101,11 @@ class EventTimeOrder:
         """Entries held per partition."""
         return {partition: len(lane.entries) for partition, lane in self._lanes.items()}
 
+    def apart(self) -> float:
+        """Seconds of event time between the partition that is furthest and the one that is least far."""
+        newest = [lane.newest for lane in self._lanes.values() if lane.newest >= 0]
+        return max(newest) - min(newest) if newest else 0.0
+
     def _bound(self, more: Collection[Partition]) -> float:
         return min((lane.newest for partition, lane in self._lanes.items() if partition in more), default=float("inf"))
 

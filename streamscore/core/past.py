@@ -17,10 +17,11 @@ from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import Entry
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
-from streamscore.core.history import Bounds, EntityHistory, Keyed
+from streamscore.core.history import Bounds, EntityHistory
 from streamscore.core.late_label import label_columns, label_type
 from streamscore.core.order import Partition
 from streamscore.core.pipeline import Prepared
+from streamscore.core.timeline import Keyed
 
 NOWHERE = 1 << 62
 # Repeated events remembered before those beyond the horizon are forgotten.
@@ -53,6 +54,7 @@ class Past:
         self._repeated: dict[Place, float] = {}  # and when they occurred
         self._steps: dict[Partition, deque[Step]] = {}
         self._newest, self._since_forgotten = 0.0, 0
+        self.late = 0  # events that came after ones that are younger were scored without them
 
     @property
     def horizon(self) -> int:
@@ -65,7 +67,8 @@ class Past:
         events = [entry for entry in entries if isinstance(entry.event, self.event_type.struct)]
         columns = self.event_type.columns([entry.event for entry in events])
         rows = self.history.read(columns)
-        self._fold(events, rows)
+        if events:
+            self._fold(events, rows)
         ours = [_from(entry, scored_from) for entry in events]
         if not all(ours):
             rows, columns = rows.taken(np.array(ours, bool)), _chosen(columns, ours)
@@ -85,11 +88,12 @@ class Past:
         if fresh.any():
             taken = self.history.fold(rows.taken(fresh))
             came = list(compress(events, fresh.tolist()))
+            self.late += sum(entry.at < self._newest for entry in came)
             self._repeated |= {_place(came[row]): came[row].at for row in np.flatnonzero(~taken).tolist()}
         for entry in events:
             self._note(entry)
         self._since_forgotten += len(events)
-        self._newest = max((entry.at for entry in events), default=self._newest)
+        self._newest = max(self._newest, *(entry.at for entry in events))
 
     def _note(self, entry: Entry) -> None:
         partition, offset = _partition(entry), entry.record.offset

@@ -4,12 +4,16 @@ What a timeline answers depends on the set of its rows alone, not on how they ca
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from streamscore.core.arena import NEW, ROOMS, Arena, Rows, Slices
 from streamscore.core.entity_index import EntityIndex
 from streamscore.core.slices import compact, find, insert, sweep, touch, windows
+
+# The fields that make a key.
+Entity = tuple[str, ...]
 
 # What the arena grows by: its end is filled with zeros, and so is in memory before it is needed.
 GROWTH = 1 / 16
@@ -19,6 +23,20 @@ FREE = 1 / 8
 NEAR = 1 << 14
 # Slots of a new arena.
 FIRST = 64
+
+
+class Keyed(NamedTuple):
+    """Events or labels as timelines take them: id words, times, the hash of each key, what each adds to it."""
+
+    ids: np.ndarray
+    at: np.ndarray
+    hashes: dict[Entity, np.ndarray]
+    added: dict[Entity, np.ndarray]
+
+    def taken(self, mask: np.ndarray) -> "Keyed":
+        """Some of the rows: bool (rows,)."""
+        hashes, added = ({key: array[mask] for key, array in parts.items()} for parts in (self.hashes, self.added))
+        return Keyed(self.ids[mask], self.at[mask], hashes, added)
 
 
 class Timeline:

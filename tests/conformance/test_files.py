@@ -15,11 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
+from streamscore.features import Reader, Source
 from streamscore.files import FORMATS, wire_lines
-from streamscore.score_file import WRITERS, score_file
+from streamscore.score_file import WRITERS, Summary, as_of, score_batches, score_file
 from tests.generated import EVENT_TYPES, bodies
 from tests.samples import NOW, StubScorer, bundle
 
@@ -73,6 +75,16 @@ def events_of(event_type: EventType, lines: Sequence[bytes]) -> list[Any]:
     return [entry.event or entry.dead_letter for entry in decode(event_type, records, NOW, Limits())]
 
 
+def scored(model: Bundle, lines: list[bytes], out: Path) -> Summary:
+    """Score lines by the road of their event type: one with history is read from a file, as of its events' times."""
+    if not model.event_type.history:
+        return score_file(model, [lines], out, Limits(), NOW)
+    source = out.with_name("lines.ndjson")
+    source.write_bytes(b"".join(line + b"\n" for line in lines))
+    reader = Reader(model.event_type, Source(source), lambda _: None, NOW)
+    return score_batches(model, as_of(model, reader), out, NOW)
+
+
 def test_every_format_is_a_source_and_a_sink() -> None:
     """What can be read can be written, and this file knows how others would do both."""
     assert set(FORMATS) == WRITERS.keys() == WRITE.keys() == READ.keys()
@@ -100,14 +112,14 @@ def test_a_source_gives_the_events_that_were_written(
 def test_a_sink_has_a_row_for_every_line(
     event_type: EventType, suffix: str, data: st.DataObject, tmp_path: Path
 ) -> None:
-    """Scored and refused lines stand in their order, each with its risk or with why it has none."""
+    """Scored and refused lines all have their row, each with its risk or with why it has none."""
     good = [json.dumps(row).encode() for row in data.draw(st.lists(bodies(event_type), max_size=3))]
     lines = [line for each in good for line in (each, each[: len(each) // 2])]
     scorer = StubScorer(lambda matrix: np.full(len(matrix), 0.25), {0: 1.0})
     path = tmp_path / f"scores{suffix}"
-    summary = score_file(bundle(event_type, scorer), [lines], path, Limits(), NOW)
+    summary = scored(bundle(event_type, scorer), lines, path)
     assert (summary.read, summary.scored, summary.refused) == (len(lines), len(good), len(good))
-    found = READ[suffix](path)
+    found = sorted(READ[suffix](path), key=lambda row: row["row"])
     assert [row["row"] for row in found] == list(range(len(lines)))
     assert [row["risk"] for row in found] == [0.25, None] * len(good)
     expected = [msgspec.json.decode(line, type=event_type.struct) for line in good]

@@ -34,6 +34,14 @@ NAMES = {
     "streamscore_rebalances": "counter",
     "streamscore_risk": "histogram",
     "streamscore_stage_seconds": "histogram",
+    "streamscore_history_bytes": "gauge",
+    "streamscore_history_complete_since_seconds": "gauge",
+    "streamscore_history_entities": "gauge",
+    "streamscore_history_events": "gauge",
+    "streamscore_history_left_to_fold": "gauge",
+    "streamscore_history_rows": "counter",
+    "streamscore_labels_refused": "counter",
+    "streamscore_partitions_apart_seconds": "gauge",
     "streamscore_unknown_values": "counter",
 }
 
