@@ -1,6 +1,5 @@
 """The numbers of an event's past are the same in a worker, whatever happens to it, as in a file of the events."""
 
-
 import pytest
 
 from tests import online

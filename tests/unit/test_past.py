@@ -1,0 +1,149 @@
+"""The past of a stream: each record folded once, our own asked, repeats told from redeliveries, and what is kept."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamscore.core.aggregate import Aggregate
+from streamscore.core.catalogue import Entry, Limits, decode
+from streamscore.core.event import Record
+from streamscore.core.feature import Feature, FeatureSet, as_is
+from streamscore.core.history import Bounds
+from streamscore.core.late_label import decode_labels
+from streamscore.core.past import Past
+from streamscore.core.pipeline import conclude, judge
+from streamscore.core.transaction import TRANSACTION
+from tests.samples import NOW, PAYMENT, StubScorer, bundle, by_amount
+
+CUSTOMER = ("customer_id",)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+HISTORY = (
+    Aggregate("in_a_day", "count", CUSTOMER, DAY),
+    Aggregate("risk", "risk", CUSTOMER, DAY),
+)
+TYPE = replace(
+    TRANSACTION,
+    name="remembered",
+    history=HISTORY,
+    features=FeatureSet(tuple(Feature(a.name, (a.name,), as_is, a.name) for a in HISTORY)),
+)
+BUNDLE = bundle(TYPE, StubScorer(by_amount))
+NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
+ALL = {("events", 0): 0, ("events", 1): 0}
+
+
+def entry(offset: int, at: datetime, partition: int = 0, **changes: Any) -> Entry:
+    """A payment of the same customer, decoded."""
+    values = PAYMENT | {"event_id": f"{partition}-{offset}", "occurred_at": at.isoformat()} | changes
+    record = Record("events", partition, offset, -1, None, json.dumps(values).encode(), None)
+    (found,) = decode(TYPE, [record], NOW, Limits())
+    assert found.event is not None, found.dead_letter
+    return found
+
+
+def label(past: Past, offset: int, event: Entry, labelled_at: datetime) -> Entry:
+    """A label of an event: it was a fraud."""
+    echoed = {name: json.loads(event.record.value or b"")[name] for name in ("event_id", *TYPE.entities, "occurred_at")}
+    value = json.dumps(echoed | {"label": True, "labelled_at": labelled_at.isoformat()}).encode()
+    (found,) = decode_labels(past.labels, [Record("labels", 0, offset, -1, None, value, None)], NOW, Limits())
+    assert found.event is not None, found.dead_letter
+    return found
+
+
+@pytest.fixture
+def past() -> Past:
+    return Past(TYPE, Bounds(slack=timedelta(0)), {("events", 0): 0, ("events", 1): 0, ("labels", 0): 0})
+
+
+def counts(past: Past, entries: Sequence[Entry], scored_from: dict[tuple[str, int], int] = ALL) -> list[float]:
+    """How many payments of the last day each scored event sees."""
+    return past.prepare(entries, BUNDLE, scored_from).matrix[:, 0].tolist()
+
+
+def test_all_partitions_are_folded_and_ours_are_scored(past: Past) -> None:
+    """Events of partitions that others score are known to ours, and not scored."""
+    entries = [entry(0, NOON), entry(0, NOON + HOUR, partition=1), entry(1, NOON + 2 * HOUR)]
+    prepared = past.prepare(entries, BUNDLE, {("events", 0): 1})
+    assert [e.record.offset for e in prepared.valid] == [1]
+    assert prepared.entries == [entries[2]]
+    assert prepared.matrix[:, 0].tolist() == [3]
+
+
+def test_what_is_read_again_is_folded_once_and_is_no_duplicate(past: Past) -> None:
+    """After a rebalance a partition is read from its committed offset: its numbers are those it had before."""
+    entries = [entry(0, NOON), entry(1, NOON + HOUR)]
+    assert counts(past, entries) == [1, 2]
+    again = past.prepare(entries, BUNDLE, ALL)
+    assert again.matrix[:, 0].tolist() == [1, 2]
+    assert not again.duplicates
+
+
+def test_a_producer_that_sends_twice_is_told_from_that(past: Past) -> None:
+    """The same event at another offset is scored and marked, raises no alert, is not folded; also when read again."""
+    first, second = entry(0, NOON, event_id="e"), entry(5, NOON, event_id="e")
+    later = entry(6, NOON + HOUR)
+    assert counts(past, [first]) == [1]
+    for _ in range(2):
+        prepared = past.prepare([second, later], BUNDLE, ALL)
+        assert prepared.matrix[:, 0].tolist() == [1, 2]
+        assert set(prepared.duplicates) == {0}
+    risky = bundle(TYPE, StubScorer(lambda matrix: np.full(len(matrix), 0.99), {0: 1.0}))
+    prepared = past.prepare([second, later], risky, ALL)
+    outcome = conclude(prepared, risky, judge(risky, prepared.matrix), NOW)
+    said = [json.loads(message.value or b"") for message in outcome.scores]
+    assert [score.get("duplicate") for score in said] == [True, None]
+    assert [json.loads(message.value or b"")["alert_id"] for message in outcome.alerts] == ["events-0-6"]
+
+
+def test_a_label_counts_from_when_it_was_known(past: Past) -> None:
+    """A fraud that is told at four is not known at three, whichever way the batch was cut."""
+    fraud = entry(0, NOON)
+    told = label(past, 0, fraud, NOON + 4 * HOUR)
+    asked = [entry(1, NOON + 3 * HOUR), entry(2, NOON + 5 * HOUR)]
+    risks = past.prepare([fraud, asked[0], told, asked[1]], BUNDLE, ALL).matrix[:, 1]
+    assert risks.tolist() == [0, 0, pytest.approx(1 / 3)]
+
+
+def test_features_go_out_when_asked_for(past: Past) -> None:
+    """A score carries the numbers behind it when all are to, or when it raises an alert and those are to."""
+    prepared = past.prepare([entry(0, NOON)], BUNDLE, ALL)
+    for risk, features_of, expected in ((0.99, "alerts", True), (0.0, "alerts", False), (0.0, "all", True)):
+        scorer = StubScorer(lambda matrix, risk=risk: np.full(len(matrix), risk), {0: 1.0})
+        model = bundle(TYPE, scorer)
+        outcome = conclude(prepared, model, judge(model, prepared.matrix), NOW, features_of)
+        score = json.loads(outcome.scores[0].value or b"")
+        assert score.get("features") == ({"in_a_day": 1.0, "risk": 0.0} if expected else None)
+
+
+def test_nothing_is_forgotten_that_may_be_read_again(past: Past) -> None:
+    """What precedes the committed offset by more than the horizon goes, and not what an event after it will ask for."""
+    entries = [entry(n, NOON + n * HOUR) for n in range(3000)]
+    counts(past, entries)
+    past.forget({("events", 0): 1500})
+    past.forget({("events", 0): 1500})
+    assert past.history.bound < (NOON + 1500 * HOUR - DAY).timestamp() * 1e6
+    assert past.history.bound > (NOON + 400 * HOUR).timestamp() * 1e6
+    assert counts(past, entries[1500:1510]) == [24] * 10
+    past.forget({("events", 0): 3000})
+    assert past.history.bound == int((NOON + 2999 * HOUR - DAY).timestamp() * 1e6)
+
+
+def test_a_past_whose_beginning_is_deleted_says_since_when_it_is_complete() -> None:
+    """It is complete once a whole horizon has passed since the oldest event that is kept."""
+    past = Past(TYPE, Bounds(slack=timedelta(0)), {("events", 0): 7, ("events", 1): 0})
+    assert past.complete_since == 0
+    counts(past, [entry(7, NOON), entry(8, NOON + HOUR)])
+    assert past.complete_since == (NOON + DAY).timestamp()
+
+
+def test_late_events_are_counted(past: Past) -> None:
+    """An event that comes after younger ones were scored is in no score of theirs, and counted."""
+    counts(past, [entry(0, NOON)])
+    assert past.late == 0
+    assert counts(past, [entry(0, NOON - HOUR, partition=1), entry(1, NOON + HOUR)]) == [1, 3]
+    assert past.late == 1
