@@ -8,8 +8,9 @@ from streamscore.champions import first_champion
 from streamscore.core.event_type import EventType
 from streamscore.errors import StreamScoreError
 from streamscore.event_types import find
-from streamscore.kafka_clients import admin, partitions_of
-from streamscore.settings import Settings
+from streamscore.kafka_clients import admin, consumer, partitions_of
+from streamscore.kafka_start import never_read
+from streamscore.settings import Kafka, Settings
 from streamscore.startup import needed_topics
 from streamscore.store import ModelStore
 
@@ -22,11 +23,12 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     try:
         existing = partitions_of(admin(settings.kafka), BROKER_SECONDS)
         yield f"broker {settings.kafka.bootstrap}", None
+        for topic in needed_topics(settings):
+            missing = "does not exist; `streamscore topics create` creates it"
+            yield f"topic {topic}", None if topic in existing else missing
+        yield f"group {settings.kafka.group}", _start(settings.kafka, list(settings.inputs))
     except KafkaException as error:
-        existing = {}
-        yield f"broker {settings.kafka.bootstrap}", error.args[0].str()
-    for topic in needed_topics(settings):
-        yield f"topic {topic}", None if topic in existing else "does not exist; `streamscore topics create` creates it"
+        yield f"broker {settings.kafka.bootstrap}", f"{error.args[0].str()}; topics and group were not looked at"
     types: dict[str, EventType] = {}
     for name in dict.fromkeys(settings.inputs.values()):
         try:
@@ -36,6 +38,18 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield f"event type {name}", str(error)
     for event_type in types.values():
         yield _model(settings, event_type)
+
+
+def _start(kafka: Kafka, topics: list[str]) -> str | None:
+    """What a worker would say of a group that is not told where to start."""
+    if kafka.start_from:
+        return None
+    client = consumer(kafka, lambda _: None, lambda *_: None)
+    try:
+        unread = never_read(client, topics)
+    finally:
+        client.close()
+    return f"has never read {', '.join(unread)}: set kafka.start_from to latest, earliest or a time" if unread else None
 
 
 def _model(settings: Settings, event_type: EventType) -> tuple[str, str | None]:

@@ -72,3 +72,4 @@ def models_promote(store: Any, version: str) -> None:
 def models_rollback(store: Any) -> None:
     """Make the previous champion the champion again."""
     click.echo(f"{store.rollback()} is the champion again")
+    click.echo(f"{store.alias('previous')} is the previous one now: a second rollback would bring it back", err=True)

@@ -14,6 +14,25 @@ from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
+
+class OnceInAWhile(logging.Filter):
+    """Lets a line pass once in so many seconds: while a broker is away, each client tells of each try to reach it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds, self._until = seconds, 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not isinstance(record.args, tuple) or record.args[:1] != ("FAIL",):
+            return True
+        passes = record.created >= self._until
+        self._until = record.created + self._seconds if passes else self._until
+        return passes
+
+
+log.addFilter(OnceInAWhile(30.0))
+
+
 # Codes that no waiting will mend.
 FATAL_CODES = frozenset(
     {
@@ -43,6 +62,8 @@ def consumer(kafka: Kafka, on_error: OnError, on_commit: Callable[..., None]) ->
         "isolation.level": "read_committed",
         "enable.partition.eof": True,
         "check.crcs": True,
+        # After so long a worker that was killed is missed, and its partitions go to others; the default is 45 s.
+        "session.timeout.ms": 15_000,
         # Per consumer: the default of 64 MiB and 100,000 messages a partition is most of a worker's memory.
         "queued.max.messages.kbytes": 32_768,
         "queued.min.messages": 20_000,
@@ -54,6 +75,8 @@ def consumer(kafka: Kafka, on_error: OnError, on_commit: Callable[..., None]) ->
     if options.get("group.protocol") == "consumer":
         # With the KIP-848 protocol the broker assigns, incrementally; a client that says how is refused.
         del options["partition.assignment.strategy"]
+        if "session.timeout.ms" not in {**kafka.options, **kafka.consumer}:
+            del options["session.timeout.ms"]  # with it, the broker's own setting counts
     return _made(Consumer, options)
 
 

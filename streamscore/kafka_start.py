@@ -27,6 +27,14 @@ def start_offsets(owner: Consumer, kafka: Kafka, partitions: Sequence[Partition]
     return {p: fresh.get(p, committed[p]) for p in partitions}
 
 
+def never_read(client: Consumer, topics: Sequence[str]) -> list[str]:
+    """The topics of which the client's group has committed nothing. KafkaException while no broker answers."""
+    known = client.list_topics(timeout=REQUEST_SECONDS).topics
+    everywhere = [TopicPartition(topic, p) for topic in topics if topic in known for p in known[topic].partitions]
+    read = {p.topic for p in client.committed(everywhere, timeout=REQUEST_SECONDS) if p.offset >= 0}
+    return [topic for topic in topics if topic in known and topic not in read]
+
+
 def _first_offset(owner: Consumer, kafka: Kafka, partition: Partition, group_knows_topic: bool) -> int:
     """Where to start a partition that the group has never read.
 

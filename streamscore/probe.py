@@ -61,7 +61,9 @@ def serve(http: Http, registry: CollectorRegistry, pulse: Pulse) -> ThreadingHTT
     try:
         server = ThreadingHTTPServer((http.host, http.port), Handler)
     except OSError as error:
-        raise SettingsError(f"http: cannot listen on {http.host}:{http.port}: {error.strerror}") from None
+        raise SettingsError(
+            f"http: cannot listen on {http.host}:{http.port}: {error.strerror}; set http.port, 0 takes any free one"
+        ) from None
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="probe", daemon=True).start()
     return server

@@ -53,7 +53,9 @@ def load(
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise SettingsError(f"{key}: {first['msg']} (from {origins.get(key, 'settings')})") from None
+        raise SettingsError(
+            f"{key}: {first['msg'].removeprefix('Value error, ')} (from {origins.get(key, 'settings')})"
+        ) from None
 
 
 def shown(settings: Settings, origins: Mapping[str, str]) -> Iterator[Origin]:

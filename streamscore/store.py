@@ -113,7 +113,7 @@ class ModelStore:
         self._set_alias(name, version)
 
     def promote(self, version: str) -> None:
-        """Make a verified bundle the champion; the champion before it becomes `previous`."""
+        """Make a verified bundle the champion, no longer challenger; the champion before it becomes `previous`."""
         self.read(version)
         champion = self.alias("champion")
         if champion == version:
@@ -122,6 +122,8 @@ class ModelStore:
             # Not looked at: a damaged champion must not keep a good one from its place.
             self._set_alias("previous", champion)
         self.point("champion", version)
+        if self.alias("challenger") == version:
+            self._fs.rm_file(f"{self._root}/aliases/challenger")
 
     def rollback(self) -> str:
         """Make `previous` the champion again and return it; the two aliases change places."""
@@ -144,6 +146,8 @@ class ModelStore:
         try:
             return bytes(self._fs.cat_file(f"{self._root}/{version}/{name}"))
         except FileNotFoundError:
+            if name == MANIFEST:
+                raise BundleError(f"{version}: there is no such bundle: {MANIFEST} is missing") from None
             raise BundleError(f"{version}: {name} is missing") from None
 
     def _replace(self, path: str, content: bytes) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from streamscore.metrics import Metrics
 from streamscore.settings import described
+from trainer.settings import TrainingSettings
 
-RUNNING = Path("docs/running.md")
+RUNNING, OWN_EVENTS = Path("docs/running.md"), Path("docs/own-events.md")
 
 
 def settings_table() -> str:
@@ -23,13 +24,23 @@ def metrics_table() -> str:
     return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
 
 
+def training_table() -> str:
+    """Every training setting with its default and meaning."""
+    rows = (
+        f"| `{name}` | `{field.default}` | {field.description} |"
+        for name, field in TrainingSettings.model_fields.items()
+    )
+    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+
+
 def filled(text: str) -> str:
     """A page with its generated parts as the code says them."""
-    for name, table in (("settings", settings_table()), ("metrics", metrics_table())):
+    for name, table in (("settings", settings_table()), ("metrics", metrics_table()), ("training", training_table())):
         pattern = rf"<!-- {name} -->\n.*?<!-- end -->"
         text = re.sub(pattern, lambda _: f"<!-- {name} -->\n{table}\n<!-- end -->", text, flags=re.DOTALL)  # noqa: B023
     return text
 
 
 if __name__ == "__main__":
-    RUNNING.write_text(filled(RUNNING.read_text()))
+    for page in (RUNNING, OWN_EVENTS):
+        page.write_text(filled(page.read_text()))

@@ -64,12 +64,16 @@ def decode(event_type: EventType, records: Sequence[Record], now: datetime, limi
     """Each record as an entry, in the order given. `now` is when they were read; never raises."""
     one = decoder(event_type, limits)
     horizon = now.timestamp() + limits.max_future
-    return [entry if (entry := one(record)).at <= horizon else _in_future(entry, limits) for record in records]
+    return [
+        entry if (entry := one(record)).at <= horizon else _in_future(event_type, entry, limits) for record in records
+    ]
 
 
-def _in_future(entry: Entry, limits: Limits) -> Entry:
-    error = f"occurred_at is more than {limits.max_future:g} s ahead of the clock"
-    return _refused(entry.record, "in_future", "occurred_at", error)
+def _in_future(event_type: EventType, entry: Entry, limits: Limits) -> Entry:
+    field = event_type.wire_name("occurred_at")
+    return _refused(
+        entry.record, "in_future", field, f"{field} is more than {limits.max_future:g} s ahead of the clock"
+    )
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +117,8 @@ def _given(fields: Sequence[Field]) -> Callable[[Event], tuple[Any, ...]]:
 def _second_look(event_type: EventType, record: Record, event: Event) -> Entry:
     """A full parse of a message that the quick count could not clear."""
     if event.occurred_at.timestamp() < 0:
-        return _refused(record, "out_of_range", "occurred_at", "occurred_at is before 1970")
+        field = event_type.wire_name("occurred_at")
+        return _refused(record, "out_of_range", field, f"{field} is before 1970")
     try:
         keys = _top_level_keys(record.value or b"")
     except UnicodeDecodeError:

@@ -100,6 +100,8 @@ def _words(bundle: Bundle, matrix: np.ndarray, row: int, column: int) -> str:
     value = float(matrix[row, column])
     if np.isnan(value):
         return f"{feature.name.replace('_', ' ')} not known"
+    if feature.categories and len(feature.fields) == 1:
+        return f"{feature.reason}: {bundle.event_type.category(feature.fields[0], int(value))}"
     return (feature.otherwise if value == 0 and feature.otherwise else feature.reason).format(value=value)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from streamscore.core.aggregate import Aggregate, identified, measured, raw, wrong
 from streamscore.core.event import Columns, Field, column, declared_fields, raw_column
-from streamscore.core.feature import Feature, FeatureSet
+from streamscore.core.feature import Feature, FeatureSet, as_is
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,22 @@ class EventType:
             unknown = set(feature.fields) - known
             if unknown:
                 raise ValueError(f"feature {feature.name!r} of {self.name!r} uses unknown fields {sorted(unknown)}")
+        self._check_categories()
         unranged = [field.name for field in self._featured if not field.ranged]
         if unranged:
             raise ValueError(f"event type {self.name!r}: {unranged} feed features and must declare ge and le")
+
+    def _check_categories(self) -> None:
+        """A feature that is a category's code has as many categories as there are codes, UNKNOWN included."""
+        codes = {field.name: len(field.codes) + 1 for field in self.fields if field.kind == "category"}
+        for feature in self.features.features:
+            if feature.function is as_is and feature.fields[0] in codes and feature.categories:
+                needed = codes[feature.fields[0]]
+                if feature.categories != needed:
+                    raise ValueError(
+                        f"feature {feature.name!r} of {self.name!r} has {feature.categories} categories, and "
+                        f"{feature.fields[0]!r} {needed}: those declared, and one for all others"
+                    )
 
     def _check_history(self) -> None:
         names = [aggregate.name for aggregate in self.history]
@@ -72,6 +85,21 @@ class EventType:
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         return declared_fields(self.struct)
+
+    def wire_name(self, name: str) -> str:
+        """What a field is called in JSON."""
+        return next(field.wire_name for field in self.fields if field.name == name)
+
+    def category(self, name: str, code: int) -> str:
+        """The declared value that a code of a category stands for, in words."""
+        return self._categories.get(name, {}).get(code, "none of the usual")
+
+    @cached_property
+    def _categories(self) -> dict[str, dict[int, str]]:
+        return {
+            field.name: {code: str(value).replace("_", " ") for value, code in field.codes.items()}
+            for field in self.fields
+        }
 
     @cached_property
     def _featured(self) -> tuple[Field, ...]:

@@ -195,5 +195,5 @@ def _unknown_values(event_type: EventType, columns: Columns, valid: Sequence[Ent
     for field in event_type.fields:
         if field.kind == "category" and not field.closed and field.name in columns:
             rows = np.flatnonzero(columns[field.name] == UNKNOWN).tolist()
-            counts[field.name] = sum(getattr(valid[row].event, field.name) is not None for row in rows)
+            counts[field.wire_name] = sum(getattr(valid[row].event, field.name) is not None for row in rows)
     return {name: count for name, count in counts.items() if count}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamscore.errors import StreamScoreError
-from tests.documents import RUNNING, filled
+from tests.documents import OWN_EVENTS, RUNNING, filled
 from tests.running import environment
 
 ROOT = Path(__file__).parents[2]
@@ -17,9 +17,10 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def test_tables_of_settings_and_metrics_are_those_of_the_code() -> None:
-    """The tables on running.md are what `python -m tests.documents` writes."""
-    text = (ROOT / RUNNING).read_text()
+@pytest.mark.parametrize("page", [RUNNING, OWN_EVENTS], ids=lambda page: page.name)
+def test_tables_are_those_of_the_code(page: Path) -> None:
+    """The tables of settings and metrics are what `python -m tests.documents` writes."""
+    text = (ROOT / page).read_text()
     assert text == filled(text), "run `python -m tests.documents`"
 
 
