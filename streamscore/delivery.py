@@ -24,9 +24,13 @@ MOST_EVENTS, MOST_SECONDS = 32_768, 0.5
 
 
 class Published(NamedTuple):
-    """One batch in Kafka's hands: since when, its event type, its records' Kafka timestamps, the next offsets."""
+    """One batch in Kafka's hands: since when, the number of outputs up to its last one, and what it was made of.
+
+    `timestamps` are its records' Kafka timestamps, `offsets` the next ones of its partitions.
+    """
 
     at: float
+    upto: int
     event_type: str
     timestamps: np.ndarray
     offsets: dict[Partition, int]
@@ -38,6 +42,7 @@ class Delivery:
     def __init__(self, source: KafkaSource, sink: KafkaSink, metrics: Metrics) -> None:
         self._source, self._sink, self._metrics = source, sink, metrics
         self._published: list[Published] = []
+        self._handed, self._aged = 0, 0  # outputs handed over; batches of `_published` whose age is told
         # The next offset of each partition that this worker ever scored, all outputs before it acknowledged.
         self._done: dict[Partition, int] = {}
         self._offered: dict[Partition, int] = {}  # what of it Kafka was asked to commit
@@ -64,22 +69,36 @@ class Delivery:
         """Hand a batch's outputs to Kafka, and count them."""
         self.acknowledged(0)  # of the batches before, as long as nothing new is outstanding
         self._sink.publish(outcome)
-        self._published.append(Published(time.monotonic(), event_type.name, outcome.timestamps, outcome.offsets))
+        self._handed += len(outcome.scores) + len(outcome.alerts) + len(outcome.dead_letters)
+        self._published.append(
+            Published(time.monotonic(), self._handed, event_type.name, outcome.timestamps, outcome.offsets)
+        )
         self._metrics.batch(event_type.name, event_type.decisions, outcome)
 
     def acknowledged(self, seconds: float) -> bool:
         """Whether every output so far is in Kafka, waiting up to so long; their offsets are committable then."""
         if not self._published:
             return True
-        if not self._sink.acknowledged(seconds):
+        complete = self._sink.acknowledged(seconds)
+        self._tell_ages()
+        if not complete:
             return False
-        now = time.time()
         for batch in self._published:
+            self._done |= batch.offsets
+        self._published, self._aged = [], 0
+        return True
+
+    def _tell_ages(self) -> None:
+        """Observe how old the events of a batch are when Kafka has as many outputs as were handed over up to it.
+
+        Good enough to measure by; not to commit by, since outputs of several partitions overtake each other.
+        """
+        now, has = time.time(), self._handed - self._sink.outstanding()
+        while self._aged < len(self._published) and self._published[self._aged].upto <= has:
+            batch = self._published[self._aged]
             known = batch.timestamps[batch.timestamps >= 0]
             self._metrics.age.observe(batch.event_type, np.maximum(now - known / 1000, 0.0))
-            self._done |= batch.offsets
-        self._published = []
-        return True
+            self._aged += 1
 
     def commit(self, wait: bool = False) -> None:
         """Commit what is acknowledged. What Kafka does not take is offered again with the next commit."""

@@ -156,6 +156,11 @@ def as_partition(found: Any) -> Partition:
 
 def as_record(message: Any) -> Record:
     """A client's message as a record."""
+    try:
+        headers, unreadable = message.headers(), False
+    except (SystemError, UnicodeError):
+        # A name that is not UTF-8, which Kafka lets through. The value is none the worse for it.
+        headers, unreadable = None, True
     return Record(
         message.topic(),
         message.partition(),
@@ -163,5 +168,6 @@ def as_record(message: Any) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        message.headers(),
+        headers,
+        unreadable,
     )

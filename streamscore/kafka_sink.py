@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 
 from streamscore.core.decision import Message
-from streamscore.core.pipeline import Outcome
+from streamscore.core.pipeline import DEAD_LETTER, Outcome
 from streamscore.errors import BrokerError
 from streamscore.kafka_clients import OnError, producer
 from streamscore.settings import Kafka, Outputs
@@ -18,6 +18,7 @@ class KafkaSink:
     """Scores, alerts and dead letters to their topics. Used from one thread."""
 
     def __init__(self, kafka: Kafka, outputs: Outputs, on_error: OnError, give_up: Callable[[], bool]) -> None:
+        """`give_up` is asked, about ten times a second, whether to wait on while the producer's queue is full."""
         self._outputs, self._give_up = outputs, give_up
         self._refused: str | None = None
         self._producer = producer(kafka, on_error, self._on_refused)
@@ -42,11 +43,22 @@ class KafkaSink:
             raise BrokerError(self._refused)
         return len(self._producer) == 0
 
+    def outstanding(self) -> int:
+        """Outputs that Kafka does not have yet."""
+        return len(self._producer)
+
     def _on_refused(self, error: KafkaError, message: Any) -> None:
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and message.topic() == self._outputs.dead_letters:
-            self._send(message.topic(), without_value(Message(message.key(), message.value(), message.headers())))
+        refused = Message(message.key(), message.value(), message.headers())
+        shorter = self._shorter(error, message.topic(), refused)
+        if shorter:
+            self._send(message.topic(), shorter)
         else:
             self._refused = f"{message.topic()}: an output was refused: {error.str()}"
+
+    def _shorter(self, error: KafkaError, topic: str, message: Message) -> Message | None:
+        """What to publish in place of a dead letter that is too long for its topic; None of anything else."""
+        too_long = error.code() == KafkaError.MSG_SIZE_TOO_LARGE and topic == self._outputs.dead_letters
+        return shortened(message) if too_long else None
 
     def close(self) -> None:
         self._producer.close()
@@ -74,9 +86,10 @@ class KafkaSink:
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or topic != self._outputs.dead_letters:
+                shorter = self._shorter(error.args[0], topic, message)
+                if shorter is None:
                     raise BrokerError(f"{topic}: an output was refused: {error.args[0].str()}") from None
-                message = without_value(message)
+                message = shorter
             else:
                 return
 
@@ -86,7 +99,22 @@ class KafkaSink:
             raise BrokerError("outputs could not be published before the worker had to stop")
 
 
-def without_value(message: Message) -> Message:
-    """A dead letter that is too long for its topic, less its value: the headers say where that stands."""
-    note = ("streamscore.dead_letter.left_out", f"value of {len(message.value or b'')} bytes".encode())
-    return Message(message.key, None, [*(message.headers or []), note])
+def shortened(message: Message) -> Message | None:
+    """A dead letter less its longest part, its value, key or own headers; None when there is nothing left to leave out.
+
+    A header says what is missing and how long it was; the headers of ours say where all of it stands.
+    """
+    headers = message.headers or []
+    ours = [header for header in headers if header[0].startswith(DEAD_LETTER)]
+    theirs = [header for header in headers if not header[0].startswith(DEAD_LETTER)]
+    sizes = {
+        "value": len(message.value or b""),
+        "key": len(message.key or b""),
+        "headers": sum(len(name) + len(value or b"") for name, value in theirs),
+    }
+    longest = max(sizes, key=lambda name: sizes[name])
+    if not sizes[longest]:
+        return None
+    note = (f"{DEAD_LETTER}left_out", f"{longest} of {sizes[longest]} bytes".encode())
+    kept = [*([] if longest == "headers" else theirs), *ours, note]
+    return Message(None if longest == "key" else message.key, None if longest == "value" else message.value, kept)

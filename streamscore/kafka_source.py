@@ -7,8 +7,9 @@ owns them, because history is made of all events; one that is gained is read aga
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -17,30 +18,18 @@ from streamscore.core.order import Partition
 from streamscore.errors import BrokerError, OffsetsExpired
 from streamscore.kafka_clients import as_partition, as_record, consumer
 from streamscore.kafka_health import Health
+from streamscore.kafka_hooks import Hooks
 from streamscore.kafka_start import earliest, start_offsets
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
+# So long a partition that has more may give nothing before the others go on without it: an election takes seconds.
+SILENT_SECONDS = 20.0
 # Beyond every offset: of a partition that is not read yet.
 NOT_READ = 1 << 62
 # How long the loop may wait for where the group stands.
 ASK_SECONDS = 0.5
-
-
-class Hooks(NamedTuple):
-    """What the source asks and tells its worker.
-
-    `resume` gives the next offsets of partitions whose earlier events this worker has scored already, as far as
-    it remembers; None while outputs of theirs are not acknowledged. `folded` is where a followed partition is to
-    be read again from, at the latest. `reading` hears of partitions that are read anew, `leaving` of
-    partitions that go to another worker.
-    """
-
-    resume: Callable[[Collection[Partition]], Mapping[Partition, int] | None]
-    folded: Callable[[Partition], int]
-    reading: Callable[[Collection[Partition]], None]
-    leaving: Callable[[Collection[Partition]], None]
 
 
 class KafkaSource:
@@ -58,6 +47,8 @@ class KafkaSource:
         self.scored_from: dict[Partition, int] = {}  # of owned partitions, the first offset that is ours to score
         self._end_seen: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
+        self._asked: dict[Partition, float] = {}  # since when a partition that has more gave nothing
+        self.silent: set[Partition] = set()
         self.commit_failed = False
         self.rebalances = 0
         self._owner.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
@@ -73,9 +64,13 @@ class KafkaSource:
         self.health.probe(self._owner, self._topics[0])
 
     @property
-    def joined(self) -> bool:
-        """Whether the group gave this worker its share; an empty one, as a standby, is one."""
-        return self.rebalances > 0 and not self._assigned
+    def waiting_for(self) -> str | None:
+        """What keeps records from coming; None when nothing does. An empty share of the group, a standby's, is one."""
+        if not self.health.connected:
+            return "a broker"
+        if self.silent:
+            return f"partitions that give nothing: {', '.join(f'{topic} {p}' for topic, p in sorted(self.silent))}"
+        return None if self.rebalances > 0 and not self._assigned else "partitions"
 
     @property
     def paused(self) -> Collection[Partition]:
@@ -133,11 +128,26 @@ class KafkaSource:
         if first is None:
             return []
         messages = [first, *self._reader.consume(limit - 1, 0)] if limit > 1 else [first]
+        for message in messages[:: max(1, len(messages) // 64)]:
+            self._asked.pop((message.topic() or "", message.partition() or 0), None)
         return [as_record(message) for message in messages if message.error() is None or self._note(message)]
 
     def pending(self) -> set[Partition]:
         """The partitions that have, or may have, more to read than was read."""
-        return {partition for partition, position in self.positions().items() if self._has_more(partition, position)}
+        more = {partition for partition, position in self.positions().items() if self._has_more(partition, position)}
+        return more - self._silent(more)
+
+    def _silent(self, more: set[Partition]) -> set[Partition]:
+        """Those that should have more and gave nothing for long, without a leader perhaps: the others do not wait."""
+        now = time.monotonic()
+        if not self.health.connected:
+            more = set()  # while no broker answers all are silent, and none is when one is back
+        self._asked = {partition: self._asked.get(partition, now) for partition in more - self._paused}
+        silent = {partition for partition, since in self._asked.items() if now - since > SILENT_SECONDS}
+        for partition in silent - self.silent:
+            log.warning("%s partition %d gives nothing; the others go on without it", *partition)
+        self.silent = silent
+        return silent
 
     def _has_more(self, partition: Partition, position: int) -> bool:
         if partition in self._paused:
@@ -242,9 +252,10 @@ class KafkaSource:
             self.health.raise_if_fatal(error.args[0])
             log.warning("committed offsets not known yet: %s", error.args[0].str())
             return
-        self._assigned = []
-        self._start |= starts
-        ahead = {p: max(offset, done.get(p, offset)) for p, offset in starts.items()}
+        self._assigned = [partition for partition in partitions if partition not in starts]
+        self._start |= {p: start.offset for p, start in starts.items()}
+        # What this worker scored of a topic that was deleted says nothing of a new one of that name.
+        ahead = {p: start.offset if start.fresh else max(start.offset, done.get(p, 0)) for p, start in starts.items()}
         self.scored_from |= ahead
         positions = self.positions()
         again = {

@@ -1,9 +1,11 @@
 """Where to start reading a partition: where the group stands, or where a new group is told to start."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streamscore.core.order import Partition
 from streamscore.errors import SettingsError
@@ -11,20 +13,37 @@ from streamscore.kafka_clients import as_partition
 from streamscore.settings import Kafka
 
 REQUEST_SECONDS = 10.0
+# For one partition to say where it begins; those that do not are asked again with the next turn.
+LEADER_SECONDS = 2.0
+
+log = logging.getLogger("streamscore.kafka")
 
 
-def start_offsets(owner: Consumer, kafka: Kafka, partitions: Sequence[Partition]) -> dict[Partition, int]:
-    """The offset to read first in each partition. KafkaException while no broker answers."""
+class Start(NamedTuple):
+    """Where a partition is read first; `fresh` when its group had not read it before."""
+
+    offset: int
+    fresh: bool
+
+
+def start_offsets(owner: Consumer, kafka: Kafka, partitions: Sequence[Partition]) -> dict[Partition, Start]:
+    """Where to begin in each partition, as far as that can be said now: one without a leader is left out.
+
+    KafkaException while no broker answers.
+    """
     topics = {topic for topic, _ in partitions}
-    counts = owner.list_topics(timeout=REQUEST_SECONDS).topics
-    everywhere = [TopicPartition(topic, p) for topic in topics for p in counts[topic].partitions]
-    committed = {as_partition(p): p.offset for p in owner.committed(everywhere, timeout=REQUEST_SECONDS)}
-    known = {topic for (topic, _), offset in committed.items() if offset >= 0}
-    fresh = {p: _first_offset(owner, kafka, p, p[0] in known) for p in partitions if committed[p] < 0}
-    if fresh:
+    known = owner.list_topics(timeout=REQUEST_SECONDS).topics
+    everywhere = {(topic, p) for topic in topics if topic in known for p in known[topic].partitions}
+    asked = [TopicPartition(*p) for p in sorted(everywhere.union(partitions))]
+    committed = {as_partition(p): p.offset for p in owner.committed(asked, timeout=REQUEST_SECONDS)}
+    read = {topic for (topic, _), offset in committed.items() if offset >= 0}
+    starts = {p: Start(committed[p], fresh=False) for p in partitions if committed[p] >= 0}
+    fresh = {p: _first_offset(owner, kafka, p, p[0] in read) for p in partitions if p not in starts}
+    begun = {p: Start(offset, fresh=True) for p, offset in fresh.items() if offset is not None}
+    if begun:
         # Committed at once: else `latest` would be a later one after a crash, and events in between lost.
-        owner.commit(offsets=[TopicPartition(*p, o) for p, o in fresh.items()], asynchronous=False)
-    return {p: fresh.get(p, committed[p]) for p in partitions}
+        owner.commit(offsets=[TopicPartition(*p, start.offset) for p, start in begun.items()], asynchronous=False)
+    return {**starts, **begun}
 
 
 def never_read(client: Consumer, topics: Sequence[str]) -> list[str]:
@@ -35,17 +54,21 @@ def never_read(client: Consumer, topics: Sequence[str]) -> list[str]:
     return [topic for topic in topics if topic in known and topic not in read]
 
 
-def _first_offset(owner: Consumer, kafka: Kafka, partition: Partition, group_knows_topic: bool) -> int:
-    """Where to start a partition that the group has never read.
+def _first_offset(owner: Consumer, kafka: Kafka, partition: Partition, group_knows_topic: bool) -> int | None:
+    """Where to start a partition that the group has never read; None when it has no leader to say.
 
     In a topic it does know, the partition is a new one, and all of it is to be scored.
     """
-    low, high = owner.get_watermark_offsets(TopicPartition(*partition), timeout=REQUEST_SECONDS)
     start = "earliest" if group_knows_topic else kafka.start_from
     if start is None:
         raise SettingsError(
             f"group {kafka.group} has never read {partition[0]}: set kafka.start_from to latest, earliest or a time"
         )
+    try:
+        low, high = owner.get_watermark_offsets(TopicPartition(*partition), timeout=LEADER_SECONDS)
+    except KafkaException as error:
+        log.warning("%s partition %d: where it begins cannot be asked yet: %s", *partition, error.args[0].str())
+        return None
     if start in ("earliest", "latest"):
         return int(low if start == "earliest" else high)
     at = int(datetime.fromisoformat(start).timestamp() * 1000)

@@ -11,12 +11,14 @@ from streamscore import simulator
 from streamscore.core.event_type import EventType
 from streamscore.errors import BrokerError
 from streamscore.kafka_clients import producer
-from streamscore.replay import hand_over
+from streamscore.replay import flushed, hand_over
 from streamscore.settings import Kafka
 from streamscore.simulator import Simulated
 
 # Events are drawn a second at a time and sent in slices: 50 slices a second look like a stream.
 SLICE_SECONDS = 0.02
+# After the stream was stopped: how long Kafka may take to acknowledge the last of it.
+STOP_SECONDS = 15.0
 
 GENERATORS: Mapping[str, Callable[..., Simulated]] = {
     "transaction": simulator.transactions,
@@ -77,13 +79,15 @@ def send(
         slices = round(1 / SLICE_SECONDS)
         for number in range(slices):
             for message in messages[number::slices]:
+                if not going():
+                    break
                 on_sent(message)
                 hand_over(client, message.topic, message.key, message.value, failures)
             time.sleep(max(0.0, second + (number + 1) * SLICE_SECONDS - time.monotonic()))
             if not going():
                 break
         second = max(second + 1, time.monotonic() - 1)  # a machine that sleeps is not made up for in one burst
-    client.flush()
+    left = flushed(client, failures, STOP_SECONDS)
+    if failures or left:
+        raise BrokerError(f"an event was not taken: {failures[0]}" if failures else f"{left} are not acknowledged")
     client.close()
-    if failures:
-        raise BrokerError(f"an event was not taken: {failures[0]}")

@@ -121,7 +121,7 @@ def replay(kafka: Kafka, topic: str, rows: Iterable[Wire], pace: Pace) -> Replay
                 sent += 1
     finally:
         # Also when the file turned out to be damaged: what was sent is there.
-        left = _flush(client, failures)
+        left = flushed(client, failures, FLUSH_SECONDS)
     if failures or left:
         raise BrokerError(f"{topic}: {failures[0] if failures else f'{left} of {sent} events are not acknowledged'}")
     return ReplayReport(sent, time.monotonic() - start)
@@ -151,9 +151,9 @@ def hand_over(client: Any, topic: str, key: bytes | None, value: bytes, failures
     raise BrokerError(f"{topic}: an event was refused: {failures[0]}")
 
 
-def _flush(client: Any, failures: list[str]) -> int:
+def flushed(client: Any, failures: list[str], seconds: float) -> int:
     """Wait for acknowledgements, in steps that let Ctrl-C through; how many events have none in the end."""
-    end = time.monotonic() + FLUSH_SECONDS
+    end = time.monotonic() + seconds
     while (left := int(client.flush(1.0))) and not failures and time.monotonic() < end:
         pass
     return left

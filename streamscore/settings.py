@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Options = dict[str, str | int | float | bool]
 
@@ -98,7 +98,7 @@ class Batch(_Section):
 class Limits(_Section):
     """What is refused as a dead letter."""
 
-    max_event_bytes: int = Field(65_536, ge=64, le=10_000_000, description="longest event, bytes")
+    max_event_bytes: int = Field(65_536, ge=64, le=10_000_000, description="longest key and value of an event, bytes")
     max_future_seconds: float = Field(300.0, ge=0, description="how far occurred_at may be ahead of the clock, s")
 
 
@@ -144,6 +144,15 @@ class Settings(_Section):
     models: Models = Models()
     http: Http = Http()
     drain_seconds: float = Field(30.0, gt=0, description="longest time to finish and commit when stopping, s")
+
+    @model_validator(mode="after")
+    def _no_loop(self) -> "Settings":
+        """An output that is an input would be scored, and scored again."""
+        outputs = (self.outputs.scores, self.outputs.alerts, self.outputs.dead_letters)
+        both = sorted({*self.inputs, *self.labels} & set(outputs))
+        if both:
+            raise ValueError(f"{', '.join(both)} is an input and an output")
+        return self
 
 
 def described() -> Iterator[tuple[str, str, str]]:

@@ -80,6 +80,8 @@ class ModelStore:
         if missing:
             raise BundleError(f"{version}: the manifest lists no {', '.join(sorted(missing))}")
         files = {name: self._read(version, name) for name in manifest.files}
+        if manifest.digest != manifest_digest(manifest):
+            raise BundleError(f"{version}: {MANIFEST} does not have the digest that it gives")
         for name, content in files.items():
             if digest(content) != manifest.files[name]:
                 raise BundleError(f"{version}: {name} does not have the digest its manifest gives")
@@ -90,6 +92,7 @@ class ModelStore:
         if self._fs.exists(f"{self._root}/{manifest.version}/{MANIFEST}"):
             raise BundleError(f"{manifest.version} is already in the store, and bundles are immutable")
         manifest = manifest.model_copy(update={"files": {name: digest(content) for name, content in files.items()}})
+        manifest = manifest.model_copy(update={"digest": manifest_digest(manifest)})
         self._fs.makedirs(f"{self._root}/{manifest.version}", exist_ok=True)
         for name, content in files.items():
             self._replace(f"{self._root}/{manifest.version}/{name}", content)
@@ -207,6 +210,12 @@ def _scorer(files: BundleFiles, device: str) -> Scorer:
 def digest(content: bytes) -> str:
     """The sha256 of a file's bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """The sha256 of everything that a manifest says besides it: thresholds decide, and no other file holds them."""
+    said = manifest.model_dump(mode="json", exclude={"digest"})
+    return digest(json.dumps(said, sort_keys=True).encode())
 
 
 def golden_bytes(golden: Golden) -> bytes:

@@ -24,8 +24,9 @@ from streamscore.core.order import Partition
 from streamscore.core.pipeline import conclude
 from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
+from streamscore.kafka_hooks import Hooks
 from streamscore.kafka_sink import KafkaSink
-from streamscore.kafka_source import Hooks, KafkaSource
+from streamscore.kafka_source import KafkaSource
 from streamscore.metrics import Metrics
 from streamscore.model_thread import ModelThread
 from streamscore.probe import Pulse
@@ -82,7 +83,7 @@ class Worker:
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
         hooks = Hooks(self._resume, self._folded, self._reading, self._leaving)
         self._source = KafkaSource(self._settings.kafka, list(self._topics.events), hooks)
-        sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.health.on_error, self._out_of_time)
+        sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.health.on_error, self._no_room)
         self._delivery = Delivery(self._source, sink, self.metrics)
         self._recall = Recall(self._source, self._settings.history)
         self._recall.begin(self._streams, self._topics)
@@ -174,7 +175,9 @@ class Worker:
         self._lap("encode")
         self._delivery.publish(bundle.event_type, outcome)
         self._lap("publish")
-        self._newest[prepared.entries[-1].record.topic] = float(outcome.timestamps.max()) / 1000
+        # Per topic the entries keep their order, so its last one is its newest; its time is unknown where it is -1.
+        last = {entry.record.topic: entry.record.timestamp for entry in prepared.entries}
+        self._newest |= {topic: at / 1000 for topic, at in last.items() if at >= 0}
 
     def _confirm(self) -> None:
         """Hear of acknowledgements, and wait for them only when Kafka must catch up; commit when it is time."""
@@ -247,9 +250,7 @@ class Worker:
         self.metrics.connected.set(self._source.health.connected)
 
     def _waiting_for(self) -> str | None:
-        if not self._source.health.connected:
-            return "a broker"
-        return self._recall.waiting_for if self._source.joined else "partitions"
+        return self._source.waiting_for or self._recall.waiting_for
 
     def _drain(self) -> None:
         """Let Kafka acknowledge what was handed over, commit it, and no more."""
@@ -265,6 +266,12 @@ class Worker:
 
     def _out_of_time(self) -> bool:
         return self._stopping and time.monotonic() > self._stop_at
+
+    def _no_room(self) -> bool:
+        """Say that the loop waits for room among the outputs; whether it should wait no longer."""
+        self.pulse.turn("Kafka to take outputs")
+        self.metrics.connected.set(self._source.health.connected)
+        return self._out_of_time()
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()

@@ -94,7 +94,7 @@ class Thresholds(_Value):
 
 
 class Manifest(_Value):
-    """What a bundle says of itself. `files` gives the sha256 of every other file in it."""
+    """What a bundle says of itself. `files` gives the sha256 of every other file in it, `digest` that of the rest."""
 
     format: Literal[1] = 1
     version: str
@@ -108,6 +108,7 @@ class Manifest(_Value):
     settings: dict[str, Any]
     packages: dict[str, str]
     files: dict[str, str] = {}
+    digest: str = ""
 
 
 class Contributions(NamedTuple):

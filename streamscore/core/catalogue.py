@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Limits(NamedTuple):
-    """What is refused before and after parsing: bytes of a value, seconds ahead of the clock."""
+    """What is refused before and after parsing: bytes of key and value, seconds ahead of the clock."""
 
     max_bytes: int = 64 * 1024
     max_future: float = 300.0
@@ -91,10 +91,13 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
 
     def one(record: Record) -> Entry:
         value = record.value
+        if record.unreadable:
+            return _refused(record, "bad_utf8", "", "the name of a header is not UTF-8; the headers are left out")
         if not value:
             return _refused(record, "empty", "", "the record has no value")
-        if len(value) > limits.max_bytes:
-            return _refused(record, "too_long", "", f"{len(value)} bytes, {limits.max_bytes} allowed")
+        size = len(value) + len(record.key or b"")
+        if size > limits.max_bytes:
+            return _refused(record, "too_long", "", f"{size} bytes, {limits.max_bytes} allowed")
         try:
             event = parse(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

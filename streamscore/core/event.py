@@ -24,7 +24,8 @@ UNKNOWN = 0
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One Kafka message as it was read: untouched bytes and where they stood.
 
-    `timestamp` is the record's Kafka timestamp in milliseconds, or -1 where there is none.
+    `timestamp` is the record's Kafka timestamp in milliseconds, or -1 where there is none. `unreadable` says
+    that the headers could not be read.
     """
 
     topic: str
@@ -34,6 +35,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers | None
+    unreadable: bool = False
 
 
 class Event(Protocol):

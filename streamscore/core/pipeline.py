@@ -28,6 +28,7 @@ History = Callable[[EventType, Columns], Columns]
 Lap = Callable[[str], None]
 FeaturesOf = Literal["off", "alerts", "all"]
 
+DEAD_LETTER = "streamscore.dead_letter."
 TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 _encode = msgspec.json.Encoder().encode
 # Of an entry; by these, a pass over a batch stays in C.
@@ -179,7 +180,7 @@ def dead_letter_message(record: Record, dead_letter: DeadLetter) -> Message:
         "field": dead_letter.field,
         "error": dead_letter.error,
     }
-    ours: Headers = [(f"streamscore.dead_letter.{name}", text.encode()) for name, text in said.items()]
+    ours: Headers = [(f"{DEAD_LETTER}{name}", text.encode()) for name, text in said.items()]
     return Message(record.key, record.value, [*(record.headers or []), *ours])
 
 

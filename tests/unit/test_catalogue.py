@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from examples.handbook import TRANSACTION as HANDBOOK
@@ -118,12 +119,22 @@ def test_optional_fields_may_be_null_or_absent(event_type: EventType) -> None:
 
 
 def test_size_limit_is_exact() -> None:
-    """A value of exactly the allowed bytes passes; one byte more does not."""
+    """A key and value of exactly the allowed bytes pass; one byte more does not."""
     value = payment()
-    assert decoded(TRANSACTION, value, Limits(max_bytes=len(value))).event is not None
-    refused = decoded(TRANSACTION, value, Limits(max_bytes=len(value) - 1)).dead_letter
+    size = len(value) + len(record(value).key or b"")
+    assert decoded(TRANSACTION, value, Limits(max_bytes=size)).event is not None
+    refused = decoded(TRANSACTION, value, Limits(max_bytes=size - 1)).dead_letter
     assert refused is not None
-    assert (refused.reason, refused.error) == ("too_long", f"{len(value)} bytes, {len(value) - 1} allowed")
+    assert (refused.reason, refused.error) == ("too_long", f"{size} bytes, {size - 1} allowed")
+
+
+def test_headers_that_cannot_be_read() -> None:
+    """A record whose headers are not UTF-8 is a dead letter that says so, and harms nobody."""
+    strange = msgspec.structs.replace(record(payment()), headers=None, unreadable=True)
+    first, second = decode(TRANSACTION, [strange, record(payment(), 1)], NOW, Limits())
+    assert first.dead_letter is not None
+    assert (first.dead_letter.reason, "header" in first.dead_letter.error) == ("bad_utf8", True)
+    assert second.event is not None
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "😀"])

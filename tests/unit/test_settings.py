@@ -211,3 +211,11 @@ def test_every_setting_is_described() -> None:
     rows = list(described())
     assert all(meaning for _, _, meaning in rows)
     assert {row.key for row in shown(Settings(), {}) if not row.key.startswith("inputs.")} <= {key for key, *_ in rows}
+
+
+@pytest.mark.parametrize("output", ["scores", "alerts", "dead_letters"])
+def test_an_output_is_no_input(output: str) -> None:
+    """What would be scored again and again for ever is refused, of events and of labels."""
+    for key in ("inputs", "labels"):
+        with pytest.raises(SettingsError, match="payments is an input and an output"):
+            load(None, {}, [f"{key}={{payments: transaction}}", f"outputs.{output}=payments"])

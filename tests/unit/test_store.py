@@ -34,7 +34,33 @@ def test_what_is_written_is_read(store: ModelStore) -> None:
     found = store.read("v1")
     assert found.files == FILES
     assert found.manifest.files == {name: digest(content) for name, content in FILES.items()}
-    assert found.manifest.model_copy(update={"files": {}}) == manifest("v1", 1)
+    assert found.manifest.model_copy(update={"files": {}, "digest": ""}) == manifest("v1", 1)
+
+
+def test_a_manifest_vouches_for_itself(store: ModelStore, tmp_path: Path) -> None:
+    """No threshold, calibration or feature can change unnoticed, although no other file holds them."""
+    path = tmp_path / "transaction" / "v1" / "manifest.json"
+    written = json.loads(path.read_text())
+    for key, value in (
+        ("thresholds", {"review": 0.5, "decline": 0.6}),
+        ("features", ["amount"]),
+        ("metrics", {"a": 1}),
+    ):
+        assert written[key] != value
+        path.write_text(json.dumps(written | {key: value}))
+        with pytest.raises(BundleError, match=r"v1: manifest.json does not have the digest"):
+            store.read("v1")
+    path.write_text(json.dumps(written))
+    assert store.read("v1").files == FILES
+
+
+def test_the_challenger_that_is_promoted_is_one_no_more(store: ModelStore) -> None:
+    """A promoted challenger loses that alias; another challenger keeps it."""
+    store.point("challenger", "v1")
+    store.promote("v2")
+    assert store.alias("challenger") == "v1"
+    store.promote("v1")
+    assert store.alias("challenger") is None
 
 
 def test_versions_are_ordered_by_age(store: ModelStore) -> None:
