@@ -33,11 +33,15 @@ TOLD_EVERY = 200_000
 
 
 class Source(NamedTuple):
-    """A file of events, the file of their labels if there is one, and the time of rows that have none."""
+    """A file of events, the file of their labels if there is one, and the time of rows that have none.
+
+    `labelled` says that without a file of labels those of the rows themselves are known when mature.
+    """
 
     events: Path
     labels: Path | None = None
     occurred_at: datetime | None = None
+    labelled: bool = True
 
 
 class Summary(NamedTuple):
@@ -111,8 +115,7 @@ class _Reading:
 class Reader:
     """A file of events being read as of their own times, and how far that is.
 
-    Rows may come in any order. Without a file of labels, the label that a row has was known `maturity`
-    after its event. A row that is no event is told. DataError when a file cannot be read, or labels are
+    Rows may come in any order. A label that a row itself has was known `maturity` after its event. A row that is no event is told. DataError when a file cannot be read, or labels are
     needed and there are none.
     """
 
@@ -124,7 +127,8 @@ class Reader:
 
     def __post_init__(self) -> None:
         source = self.source
-        self._own = source.labels is None and any(aggregate.kind == "risk" for aggregate in self.event_type.history)
+        risk = any(aggregate.kind == "risk" for aggregate in self.event_type.history)
+        self._own = source.labels is None and source.labelled and risk
         self._events = _Reading(source.events, self.event_type, "occurred_at", self.told, self.now, self.limits)
         labels = label_type(self.event_type)
         self._labels = _Reading(source.labels or source.events, labels, "labelled_at", self.told)
