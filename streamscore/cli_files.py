@@ -113,14 +113,11 @@ def replay(settings: "Settings", file: Path, topic: str | None, event_type: str,
     click.echo(f"{report.sent:,} events sent to {target} in {report.seconds:.1f} s, {per_second:,.0f}/s")
 
 
-labels_option = click.option("--labels", type=FILE, help="Labels with labelled_at; else the file's, known when mature.")
-
-
 @click.command()
 @click.argument("source", metavar="IN", type=FILE)
 @click.argument("out", metavar="OUT", type=FILE)
 @event_type_option
-@labels_option
+@click.option("--labels", type=FILE, help="Labels with labelled_at, as a labels topic has them; else none are known.")
 @occurred_at_option
 @with_settings
 def score(settings: "Settings", source: Path, out: Path, event_type: str, **given: Any) -> None:
@@ -146,9 +143,8 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, **give
     bundle = first_champion(ModelStore(settings.models.store, chosen.name), chosen, settings.models.device)
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
     if chosen.history:
-        reader = Reader(
-            chosen, Source(source, labels, given["occurred_at"]), lambda t: click.echo(t, err=True), now, limits
-        )
+        read = Source(source, labels, given["occurred_at"], labelled=False)
+        reader = Reader(chosen, read, lambda told: click.echo(told, err=True), now, limits)
         result = score_batches(bundle, as_of(bundle, reader), out, now)
     else:
         result = score_file(bundle, wire_lines(source, chosen, given["occurred_at"]), out, limits, now)
@@ -159,7 +155,7 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, **give
 @click.argument("source", metavar="FILE", type=FILE)
 @click.argument("out", metavar="OUT", type=FILE)
 @event_type_option
-@labels_option
+@click.option("--labels", type=FILE, help="Labels with labelled_at; else the file's, known when mature.")
 @occurred_at_option
 def features(source: Path, out: Path, event_type: str, labels: Path | None, occurred_at: datetime | None) -> None:
     """Write the features of the events of FILE, each as of its own time, to OUT, a parquet file."""
