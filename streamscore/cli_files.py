@@ -136,14 +136,12 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, **give
     suffix_of(out)
     if not source.exists():
         raise DataError(f"{source}: no such file")
-    labels = given["labels"]
-    if out.resolve() in (source.resolve(), labels and labels.resolve()):
-        raise DataError(f"{out} would replace a file that is read")
+    _apart(out, source, given["labels"])
     chosen, now = find(event_type), datetime.now(UTC)
     bundle = first_champion(ModelStore(settings.models.store, chosen.name), chosen, settings.models.device)
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
     if chosen.history:
-        read = Source(source, labels, given["occurred_at"], labelled=False)
+        read = Source(source, given["labels"], given["occurred_at"], labelled=False)
         reader = Reader(chosen, read, lambda told: click.echo(told, err=True), now, limits)
         result = score_batches(bundle, as_of(bundle, reader), out, now)
     else:
@@ -162,8 +160,7 @@ def features(source: Path, out: Path, event_type: str, labels: Path | None, occu
     from streamscore.event_types import find
     from streamscore.features import Source, write_features
 
-    if out.resolve() in (source.resolve(), labels and labels.resolve()):
-        raise DataError(f"{out} would replace a file that is read")
+    _apart(out, source, labels)
     result = write_features(
         find(event_type), Source(source, labels, occurred_at), out, lambda t: click.echo(t, err=True)
     )
@@ -171,6 +168,11 @@ def features(source: Path, out: Path, event_type: str, labels: Path | None, occu
         f"{result.written:,} events in {out}, {result.repeated:,} of them repeated; "
         f"{result.labels:,} labels; {result.refused:,} rows refused"
     )
+
+
+def _apart(out: Path, *read: Path | None) -> None:
+    if out.resolve() in [path.resolve() for path in read if path]:
+        raise DataError(f"{out} would replace a file that is read")
 
 
 @click.command("import")

@@ -115,8 +115,8 @@ class _Reading:
 class Reader:
     """A file of events being read as of their own times, and how far that is.
 
-    Rows may come in any order. A label that a row itself has was known `maturity` after its event. A row that is no event is told. DataError when a file cannot be read, or labels are
-    needed and there are none.
+    Rows may come in any order. A label that a row itself has was known `maturity` after its event. A row
+    that is no event is told. DataError when a file cannot be read, or labels are needed and there are none.
     """
 
     event_type: EventType

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamscore.archive import write_simulated
+from streamscore.core.event_type import EventType
 from streamscore.core.transaction import TRANSACTION
 from streamscore.simulator import transactions
 from streamscore.store import ModelStore, load
 from tests.bench import history, in_process, on_kafka
+from tests.bench.remembering import REMEMBERING
 from tests.bench.rows import publish
 from tests.running import START
 from trainer.run import Progress, place, train_once
@@ -19,14 +21,15 @@ from trainer.settings import TrainingSettings
 BUILD = Path("build")
 
 
-def champion(folder: Path) -> Path:
-    """A store with a model of the default network, trained on enough for sensible thresholds."""
+def champion(folder: Path, *event_types: EventType) -> Path:
+    """A store with models of the default network, trained on enough for sensible thresholds."""
     drawn = transactions(100_000, START, 0.01, 5)
-    write_simulated(folder / "archive", TRANSACTION, drawn, int(drawn.labelled_at.max()), "past")
-    store = ModelStore(str(folder / "models"), "transaction")
-    told = Progress(lambda _: None, lambda _: None)
-    manifest = train_once(folder / "archive", TRANSACTION, store, TrainingSettings(epochs=3), datetime.now(UTC), told)
-    place(store, manifest.version, promote=True)
+    for event_type in event_types or (TRANSACTION,):
+        archive, store = folder / "archive" / event_type.name, ModelStore(str(folder / "models"), event_type.name)
+        write_simulated(archive, event_type, drawn, int(drawn.labelled_at.max()), "past")
+        told = Progress(lambda _: None, lambda _: None)
+        manifest = train_once(archive, event_type, store, TrainingSettings(epochs=3), datetime.now(UTC), told)
+        place(store, manifest.version, promote=True)
     return folder / "models"
 
 
@@ -34,7 +37,7 @@ def main() -> int:
     """Measure and publish; 1 when a bar does not hold."""
     with tempfile.TemporaryDirectory() as folder:
         print("  training the model", flush=True)
-        store = champion(Path(folder))
+        store = champion(Path(folder), TRANSACTION, REMEMBERING)
         rows = on_kafka.measure(store)
         models = ModelStore(str(store), "transaction")
         rows += in_process.measure(load(models, models.alias("champion") or "", TRANSACTION, "cpu"))

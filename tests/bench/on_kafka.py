@@ -55,7 +55,7 @@ def _throughput(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Ke
     source = kafka.new_topic(PARTITIONS)
     _fill(kafka.bootstrap, source, messages, TRACE if headers else [])
     how = ["headers"] if headers else []
-    bare_rates, tuned_rates, rates, ratios, stages, peak = [], [], [], [], {}, 0.0
+    bare_rates, tuned_rates, rates, remembering, ratios, stages, peak = [], [], [], [], [], {}, 0.0
     for _ in range(2 if headers else ROUNDS):
         bare = _bare_rate(_road(kafka, source, store), len(messages), how)
         tuned_rates.append(_bare_rate(_road(kafka, source, store), len(messages), [*how, "tuned"]))
@@ -64,6 +64,10 @@ def _throughput(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Ke
             rate = _rate(road, len(messages))
             stages = _stages(worker, len(messages))
             peak = max(peak, _peak_memory(worker))
+        if not headers:
+            past = _road(kafka, source, store)._replace(event_type="tests.bench.remembering:REMEMBERING")
+            with _worker(past, folder):
+                remembering.append(_rate(past, len(messages)) / rate)
         with_trace = "with traceparent: " if headers else ""
         print(f"  {with_trace}bare {bare:,.0f}/s, tuned {tuned_rates[-1]:,.0f}/s, worker {rate:,.0f}/s", flush=True)
         bare_rates.append(bare)
@@ -77,6 +81,7 @@ def _throughput(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Ke
         Row("throughput ratio to the bare loop", median(ratios), "ratio", ">= 0.45"),
         Row("throughput, bare loop with the worker's fetch settings", median(tuned_rates), "events/s"),
         Row("throughput ratio to that loop", median(map(truediv, rates, tuned_rates)), "ratio"),
+        Row("throughput with 12 windows of history to that without", median(remembering), "ratio", ">= 0.70"),
         Row("peak resident memory", peak, "bytes", "<= 1.5e9"),
         *(Row(f"stage {name}", stages[name], "µs/event") for name in STAGES if name in stages),
     ]
