@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from pydantic import ValidationError
 
 from streamscore.cli_options import prepare_process
 from streamscore.errors import SettingsError, StreamScoreError
-from streamscore.event_types import find
-from trainer.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from trainer.fit import Epoch
+    from trainer.settings import TrainingSettings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,10 +29,11 @@ def cli() -> None:
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. preset=dense.")
 def once(archive: Path, event_type: str, store: str, promote: bool, values: tuple[str, ...]) -> None:
     """Train one model on an archive folder, add it to the store and give it an alias."""
-    chosen = find(event_type)
-    settings = parsed(values)
-    from streamscore.store import ModelStore  # noqa: PLC0415  keeps --help quick
-    from trainer.run import Progress, place, train_once  # noqa: PLC0415  imports the Keras backend
+    from streamscore.event_types import find
+    from streamscore.store import ModelStore
+
+    chosen, settings = find(event_type), parsed(values)
+    from trainer.run import Progress, place, train_once  # takes seconds: what was typed is looked at first
 
     models = ModelStore(store, chosen.name)
     manifest = train_once(archive, chosen, models, settings, datetime.now(UTC), Progress(say, say_epoch))
@@ -46,8 +45,12 @@ def once(archive: Path, event_type: str, store: str, promote: bool, values: tupl
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
 
 
-def parsed(values: tuple[str, ...]) -> TrainingSettings:
+def parsed(values: tuple[str, ...]) -> "TrainingSettings":
     """Training settings from key=value pairs; SettingsError names what is wrong."""
+    from pydantic import ValidationError
+
+    from trainer.settings import TrainingSettings
+
     given = dict(value.partition("=")[::2] for value in values)
     try:
         return TrainingSettings.model_validate(given)
