@@ -9,7 +9,7 @@ import pytest
 
 from streamscore.core.application import APPLICATION
 from streamscore.core.transaction import TRANSACTION
-from streamscore.errors import DataError
+from streamscore.errors import BundleError, DataError
 from streamscore.store import CARD, ModelStore
 from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
 from trainer import dataset
@@ -125,6 +125,27 @@ def test_scaler_sees_the_training_part_only(parts: tuple[Any, Any]) -> None:
     assert not first.missing
     matrix[5, 0] = np.nan
     assert fit_scaler(features, matrix).columns[0].missing
+
+
+def test_a_store_that_cannot_be_read_is_told_first(tmp_path: Path) -> None:
+    """A store that is a file ends a run before the archive is read."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BundleError, match="the model store cannot be read"):
+        train_once(tmp_path, APPLICATION, ModelStore(str(tmp_path / "file"), "application"), QUICK, TRAINED_AT, SILENT)
+
+
+def test_a_store_that_cannot_be_written(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes no bundle is told in a sentence."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = ModelStore(str(tmp_path), "application")
+    monkeypatch.setattr(store, "write", full)
+    monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: None)
+    settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
+    with pytest.raises(BundleError, match="the model store cannot be written: No space left on device"):
+        train_once(small, APPLICATION, store, settings, TRAINED_AT, SILENT)
 
 
 def test_few_positives(tmp_path: Path) -> None:
