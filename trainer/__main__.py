@@ -34,6 +34,7 @@ def once(archive: Path, event_type: str, store: str, promote: bool, values: tupl
     chosen = find(event_type)
     settings = parsed(values)
     from streamscore.store import ModelStore  # noqa: PLC0415  keeps --help quick
+    from trainer.evaluate import doubt  # noqa: PLC0415  imports scikit-learn
     from trainer.run import Progress, place, train_once  # noqa: PLC0415  imports the Keras backend
 
     models = ModelStore(store, chosen.name)
@@ -44,6 +45,8 @@ def once(archive: Path, event_type: str, store: str, promote: bool, values: tupl
     say(f"test: AUC {test['auc']:.4f}, average precision {test['average_precision']:.4f}, ECE {test['ece']:.5f}")
     for name, figures in manifest.metrics["baselines"].items():
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
+    if weakness := doubt(manifest.metrics):
+        say(f"think twice before this model decides anything: {weakness}")
 
 
 def parsed(values: tuple[str, ...]) -> TrainingSettings:

@@ -1,18 +1,22 @@
 """A training run: repeatable, honest about its parts, and better than no model."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
 from streamscore.core.transaction import TRANSACTION
-from streamscore.errors import BundleError, DataError
+from streamscore.errors import BundleError, DataError, SettingsError
 from streamscore.store import CARD, ModelStore
 from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
 from trainer import dataset
+from trainer.__main__ import cli, parsed
+from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
 from trainer.run import place, train_once
 from trainer.scaling import fit_scaler, scaled
@@ -75,6 +79,47 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     assert "Split by time: validation from" in card
     assert first.settings["seed"] == 0
     assert place(stores[0], first.version, promote=False) == "champion"
+
+
+def test_a_fit_that_runs_away(parts: tuple[Any, Any]) -> None:
+    """A rate at which the numbers become infinite ends the run with the setting to change."""
+    with pytest.raises(SettingsError, match=r"the fit failed in epoch 1, .* lower learning_rate"):
+        fitted(parts, "dense", learning_rate=1e30)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["seed=99999999999", "learning_rate=inf", "learning_rate=nan", "weight_decay=inf", "batch=99999999999999999999"],
+)
+def test_training_settings_out_of_bounds(value: str) -> None:
+    """A number that no run can be told is refused with its setting."""
+    with pytest.raises(SettingsError, match=f"^--set {value.partition('=')[0]}: "):
+        parsed((value,))
+
+
+@pytest.mark.parametrize(
+    ("own", "best", "said"),
+    [(0.5, 0.4, None), (0.3, 0.4, "0.3000, is below that of boosting, 0.4000$"),
+     (0.15, 0.12, "0.1500, is below twice the base rate, 0.1000$"),
+     (0.05, 0.4, "below that of boosting, 0.4000 and below twice the base rate, 0.1000$")],
+)  # fmt: skip
+def test_doubts_are_told(own: float, best: float, said: str | None) -> None:
+    """A model that a baseline beats, or that is hardly better than chance, is told as such."""
+    beside = {"base rate": {"average_precision": 0.1}, "boosting": {"average_precision": best}}
+    found = doubt({"test": {"average_precision": own}, "baselines": beside})
+    assert found is None if said is None else re.search(said, found or "")
+
+
+def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command says of a weak model that it is one, on standard error, and still succeeds."""
+    weak = trained_manifest("transaction").model_copy(deep=True)
+    weak.metrics["test"]["average_precision"] = 0.0
+    monkeypatch.setattr("trainer.run.train_once", lambda *_: weak)
+    monkeypatch.setattr("trainer.run.place", lambda *_: "champion")
+    arguments = ["once", "--archive", str(tmp_path), "--event-type", "transaction", "--store", str(tmp_path)]
+    done = CliRunner().invoke(cli, arguments)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[-1].startswith("think twice before this model decides anything: its average")
 
 
 @pytest.mark.parametrize("preset", ["default", "dense", "logistic"])
