@@ -62,7 +62,7 @@ class ChampionWatch:
             self._seen[name] = version  # one try a promotion: a refused bundle is not tried every few seconds
             self._ready.put(load(self._stores[name], version, self._types[name], device))
         except OSError as error:
-            log.warning("model store not reachable: %s", type(error).__name__)
+            log.warning("model store not reachable: %s", str(error) or type(error).__name__)
             self._seen[name] = ""
         except Exception as error:  # whatever a foreign file caused, the old champion scores on
             log.error("new champion of %s refused, the old one stays: %s: %s", name, type(error).__name__, error)

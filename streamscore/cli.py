@@ -12,7 +12,7 @@ import click
 
 from streamscore.cli_files import features, import_, replay, score, simulate
 from streamscore.cli_models import models
-from streamscore.cli_options import effective, prepare_process, with_settings
+from streamscore.cli_options import Between, effective, prepare_process, with_settings
 from streamscore.errors import StreamScoreError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def config_show(config: Path | None, flags: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.option("--duration", type=click.FloatRange(min=1), help="Seconds from the first score on; else until Ctrl-C.")
+@click.option("--duration", type=Between(1, 1e9), help="Seconds from the first score on; else until Ctrl-C.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live page.")
 def demo(duration: float | None, plain: bool) -> None:
     """See it work, with nothing else installed. The last line on standard output is JSON."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamscore.cli_options import with_settings
+from streamscore.cli_options import Between, with_settings
 from streamscore.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamscore.settings import Settings
 
 FILE = click.Path(path_type=Path)
+CENTURY = 36_525  # in days: beyond it a number is a slip, and soon no date
 event_type_option = click.option("--event-type", required=True, help="A built-in name, or module:NAME of your own.")
 
 
@@ -41,10 +42,14 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
 
 @click.command()
 @click.option("--event-type", type=click.Choice(["transaction", "application"]), required=True)
-@click.option("--rows", type=click.IntRange(min=1), default=200_000, show_default=True, help="Events in the archive.")
-@click.option("--days", type=click.IntRange(min=1), default=800, show_default=True, help="Days that they span, to now.")
+@click.option(
+    "--rows", type=click.IntRange(1, 1_000_000_000), default=200_000, show_default=True, help="Events in the archive."
+)
+@click.option(
+    "--days", type=click.IntRange(1, CENTURY), default=800, show_default=True, help="Days that they span, to now."
+)
 @click.option("--archive", type=FILE, help="Write events and labels to FOLDER/<event type> instead of to Kafka.")
-@click.option("--rate", type=click.FloatRange(min=0.1), default=100.0, show_default=True, help="Events/s to Kafka.")
+@click.option("--rate", type=Between(0.1, 1e9), default=100.0, show_default=True, help="Events/s to Kafka.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @with_settings
 def simulate(settings: "Settings", event_type: str, archive: Path | None, rate: float, **history: int) -> None:
@@ -179,9 +184,7 @@ def _apart(out: Path, *read: Path | None) -> None:
 @click.argument("file", type=FILE)
 @click.argument("archive", type=FILE)
 @event_type_option
-@click.option(
-    "--label-days", type=click.FloatRange(min=0), help="Days after which a label was known; the type's maturity."
-)
+@click.option("--label-days", type=Between(0, CENTURY), help="Days after which a label was known; the type's maturity.")
 @occurred_at_option
 def import_(file: Path, archive: Path, event_type: str, label_days: float | None, occurred_at: datetime | None) -> None:
     """Turn FILE of labelled events (parquet, CSV, NDJSON) into an ARCHIVE folder to train on."""

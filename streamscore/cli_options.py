@@ -1,6 +1,7 @@
 """What commands have in common: their settings, and the environment of the Keras backend."""
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,16 @@ import click
 
 if TYPE_CHECKING:
     from streamscore.settings import Settings
+
+
+class Between(click.FloatRange):
+    """A number between bounds; click itself lets NaN pass, which is neither below nor above."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

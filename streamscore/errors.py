@@ -3,6 +3,7 @@
 StreamScoreError
 ├─ SettingsError    a setting is missing, unknown or unsafe: refuse to start           exit 3
 ├─ BundleError      a model cannot be trusted: keep the champion; without one, refuse  exit 4
+│  └─ StoreUnreachable  the model store does not answer: no verdict on a bundle, try again
 ├─ BrokerError      Kafka refuses for good, e.g. no such topic, no permission          exit 5
 ├─ OffsetsExpired   events were deleted before they were read: an operator chooses     exit 6
 ├─ DrainTimeout     stopping took too long; what was not committed is read again       exit 7
@@ -22,6 +23,10 @@ class SettingsError(StreamScoreError):
 
 class BundleError(StreamScoreError):
     exit_code = 4
+
+
+class StoreUnreachable(BundleError, OSError):
+    """An OSError too, for whoever tries again."""
 
 
 class BrokerError(StreamScoreError):

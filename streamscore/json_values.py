@@ -8,6 +8,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,8 +25,31 @@ def json_values(array: pa.Array, kind: type) -> list[Any]:
         return _times(array, text)
     if text and kind in (int, float):
         return [_number(value, kind) for value in array.to_pylist()]
-    values = _floats(array, kind) if pa.types.is_floating(array.type) else array.to_pylist()
+    if pa.types.is_floating(array.type):
+        values = _floats(array, kind)
+    else:
+        values = array.to_pylist() if _is_plain(array.type) else [_travelling(value) for value in array]
     return [flag(value) for value in values] if kind is bool and not pa.types.is_boolean(array.type) else values
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether JSON has every value of a type."""
+    t = pa.types
+    tests = (t.is_null, t.is_boolean, t.is_integer, t.is_decimal, t.is_string, t.is_large_string)
+    return any(test(kind) for test in tests)
+
+
+def _travelling(scalar: pa.Scalar) -> Any:
+    """A value as JSON writes it, or as text; in a list, which no field takes, where it was nested or is unreadable."""
+    try:
+        value = scalar.as_py()
+    except (ValueError, OverflowError):
+        return [f"a {scalar.type} beyond the calendar"]
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError):
+        return [str(value)] if pa.types.is_nested(scalar.type) else str(value)
+    return value
 
 
 # What pandas and most databases write; the parts that RFC 3339 wants are added where they are missing.
@@ -35,12 +59,26 @@ _DAY = r"^(\d{4}-\d\d-\d\d)$"
 
 def _times(array: pa.Array, text: bool) -> list[Any]:
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.string())
+        array = _within(array).cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.string())
     elif not text:
         return list(array.to_pylist())
     array = pc.replace_substring_regex(array, _DAY, r"\1 00:00:00")
     array = pc.replace_substring_regex(array, _TIME, r"\1T\2Z")
     return [None if value == "NaT" else value for value in array.to_pylist()]
+
+
+# Microseconds, in 64 bits, reach this many of a unit from 1970: some 292,000 years.
+_REACH = {"s": 9_223_372_036_854, "ms": 9_223_372_036_854_775, "day": 106_751_991}
+
+
+def _within(array: pa.Array) -> pa.Array:
+    """Times as near to theirs as microseconds reach: beyond, a cast would start again from the other end."""
+    reach = _REACH.get("day" if pa.types.is_date32(array.type) else getattr(array.type, "unit", "ms"))
+    if reach is None:
+        return array
+    counts = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64()).cast(pa.int64())
+    counts = pc.min_element_wise(pc.max_element_wise(counts, -reach, skip_nulls=False), reach, skip_nulls=False)
+    return (counts.cast(pa.int32()) if pa.types.is_date32(array.type) else counts).cast(array.type)
 
 
 def _floats(array: pa.Array, kind: type) -> list[Any]:

@@ -109,10 +109,14 @@ def admin(kafka: Kafka) -> AdminClient:
 
 def _made(client: Callable[[dict[str, Any]], Any], options: dict[str, Any]) -> Any:
     """A client of these options; SettingsError when librdkafka does not take one of them."""
+    if options["logger"] is not log:
+        raise SettingsError("kafka: logger is not an option of librdkafka")
     try:
         return client(options)
     except KafkaException as error:
         raise SettingsError(f"kafka: {error.args[0].str()}") from None
+    except (TypeError, ValueError) as error:  # an option that takes a function
+        raise SettingsError(f"kafka: {error}") from None
 
 
 def _common(kafka: Kafka, on_error: OnError) -> dict[str, Any]:

@@ -7,7 +7,6 @@ owns them, because history is made of all events; one that is gained is read aga
 """
 
 import logging
-import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -19,13 +18,12 @@ from streamscore.errors import BrokerError, OffsetsExpired
 from streamscore.kafka_clients import as_partition, as_record, consumer
 from streamscore.kafka_health import Health
 from streamscore.kafka_hooks import Hooks
+from streamscore.kafka_silence import Silence
 from streamscore.kafka_start import earliest, start_offsets
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
-# So long a partition that has more may give nothing before the others go on without it: an election takes seconds.
-SILENT_SECONDS = 20.0
 # Beyond every offset: of a partition that is not read yet.
 NOT_READ = 1 << 62
 # How long the loop may wait for where the group stands.
@@ -47,8 +45,7 @@ class KafkaSource:
         self.scored_from: dict[Partition, int] = {}  # of owned partitions, the first offset that is ours to score
         self._end_seen: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
-        self._asked: dict[Partition, float] = {}  # since when a partition that has more gave nothing
-        self.silent: set[Partition] = set()
+        self.silence = Silence()
         self.commit_failed = False
         self.rebalances = 0
         self._owner.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
@@ -68,8 +65,10 @@ class KafkaSource:
         """What keeps records from coming; None when nothing does. An empty share of the group, a standby's, is one."""
         if not self.health.connected:
             return "a broker"
-        if self.silent:
-            return f"partitions that give nothing: {', '.join(f'{topic} {p}' for topic, p in sorted(self.silent))}"
+        if self.silence.told:
+            return (
+                f"partitions that give nothing: {', '.join(f'{topic} {p}' for topic, p in sorted(self.silence.told))}"
+            )
         return None if self.rebalances > 0 and not self._assigned else "partitions"
 
     @property
@@ -88,6 +87,17 @@ class KafkaSource:
             raise BrokerError(f"where topics begin cannot be asked: {error.args[0].str()}") from None
         self._followed |= starts.keys()
         return starts
+
+    def follow_new(self, topics: Sequence[str]) -> None:
+        """Read partitions too that topics were given since: history is made of all events."""
+        try:
+            known = self._owner.list_topics(timeout=ASK_SECONDS).topics
+        except KafkaException:
+            return  # the next time
+        there = {(topic, number) for topic in topics if topic in known for number in known[topic].partitions}
+        fresh = there - self._followed
+        self._followed |= fresh
+        self.read_from(dict.fromkeys(fresh - self._read.keys(), 0))
 
     def read_from(self, starts: Mapping[Partition, int]) -> None:
         """Begin to read partitions, or read them again, from these offsets on."""
@@ -113,6 +123,8 @@ class KafkaSource:
 
     def committed(self) -> dict[Partition, int]:
         """Where the group stands in every partition that is read; empty while no broker says."""
+        if not self.health.connected:
+            return {}
         try:
             found = self._owner.committed(list(self._read.values()), timeout=ASK_SECONDS)
         except KafkaException:
@@ -128,26 +140,14 @@ class KafkaSource:
         if first is None:
             return []
         messages = [first, *self._reader.consume(limit - 1, 0)] if limit > 1 else [first]
-        for message in messages[:: max(1, len(messages) // 64)]:
-            self._asked.pop((message.topic() or "", message.partition() or 0), None)
-        return [as_record(message) for message in messages if message.error() is None or self._note(message)]
+        records = [as_record(message) for message in messages if message.error() is None or self._note(message)]
+        self.silence.broken_by(records)
+        return records
 
     def pending(self) -> set[Partition]:
         """The partitions that have, or may have, more to read than was read."""
         more = {partition for partition, position in self.positions().items() if self._has_more(partition, position)}
-        return more - self._silent(more)
-
-    def _silent(self, more: set[Partition]) -> set[Partition]:
-        """Those that should have more and gave nothing for long, without a leader perhaps: the others do not wait."""
-        now = time.monotonic()
-        if not self.health.connected:
-            more = set()  # while no broker answers all are silent, and none is when one is back
-        self._asked = {partition: self._asked.get(partition, now) for partition in more - self._paused}
-        silent = {partition for partition, since in self._asked.items() if now - since > SILENT_SECONDS}
-        for partition in silent - self.silent:
-            log.warning("%s partition %d gives nothing; the others go on without it", *partition)
-        self.silent = silent
-        return silent
+        return more - self.silence.among(more - self._paused, self.health.connected)
 
     def _has_more(self, partition: Partition, position: int) -> bool:
         if partition in self._paused:

@@ -17,6 +17,8 @@ from streamscore.streams import Stream, Topics
 
 # Between two looks at the group and at signals while nothing is scored.
 HOLD_SECONDS = 0.05
+# Between two looks whether a topic has more partitions than before.
+NEW_SECONDS = 60.0
 
 log = logging.getLogger("streamscore.worker")
 
@@ -27,6 +29,8 @@ class Recall:
     def __init__(self, source: KafkaSource, history: History) -> None:
         self._source, self._history = source, history
         self._pasts: list[Past] = []
+        self._topics: list[str] = []
+        self._next_new = 0.0
         self._ends: dict[Partition, int] | None = None  # of what is to be folded at the start
         self.waiting_for: str | None = None
 
@@ -35,6 +39,7 @@ class Recall:
         bounds = Bounds(timedelta(seconds=self._history.slack_seconds), self._history.max_entities)
         for name, stream in streams.items():
             if stream.bundle.event_type.history:
+                self._topics += topics.of(name)
                 starts = self._source.follow(topics.of(name))
                 stream.past = Past(stream.bundle.event_type, bounds, starts)
                 self._pasts.append(stream.past)
@@ -51,6 +56,9 @@ class Recall:
             metrics.history(past)
         if self.waiting_for:
             self.waiting_for = self._left_to_fold()
+        if time.monotonic() >= self._next_new:
+            self._next_new = time.monotonic() + NEW_SECONDS
+            self._source.follow_new(self._topics)
         committed = self._source.committed()
         for past in self._pasts if committed else ():
             past.forget(committed)

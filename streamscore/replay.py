@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -66,7 +66,12 @@ def addressed(event_type: EventType, lines: Iterable[bytes]) -> Iterator[Wire]:
     for line in lines:
         event = look(line)
         key = None if event.entity is None else str(event.entity).encode()
-        yield Wire(key, line, None if event.occurred_at is None else round(event.occurred_at.timestamp() * 1e6))
+        yield Wire(key, line, None if event.occurred_at is None else _microseconds(event.occurred_at))
+
+
+def _microseconds(time: datetime) -> int:
+    """Without a zone it is no event's time, but a place in the file: as if it were UTC."""
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
 def schedule(rows: Iterable[Wire], pace: Pace) -> Iterator[tuple[float, Wire]]:

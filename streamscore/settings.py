@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Options = dict[str, str | int | float | bool]
 
+# In seconds: spans of event time beyond it are a mistake, and soon more than a clock can add.
+CENTURY = 3_153_600_000
+
 # librdkafka options that would break a guarantee, and what to do instead.
 REFUSED = {
     "bootstrap.servers": "set kafka.bootstrap",
@@ -44,7 +47,7 @@ REFUSED = {
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Kafka(_Section):
@@ -99,14 +102,16 @@ class Limits(_Section):
     """What is refused as a dead letter."""
 
     max_event_bytes: int = Field(65_536, ge=64, le=10_000_000, description="longest key and value of an event, bytes")
-    max_future_seconds: float = Field(300.0, ge=0, description="how far occurred_at may be ahead of the clock, s")
+    max_future_seconds: float = Field(
+        300.0, ge=0, le=CENTURY, description="how far occurred_at may be ahead of the clock, s"
+    )
 
 
 class Models(_Section):
     """Where bundles are and how often the champion is looked up."""
 
     store: str = Field("models", description="folder or fsspec URL of the model store")
-    poll_seconds: float = Field(5.0, gt=0, description="time between looks at the champion alias, s")
+    poll_seconds: float = Field(5.0, gt=0, le=86_400, description="time between looks at the champion alias, s")
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="where the model runs; gpu without one is an error"
     )
@@ -115,7 +120,9 @@ class Models(_Section):
 class History(_Section):
     """What is kept of the past of customers, terminals and others, for event types that declare it."""
 
-    slack_seconds: float = Field(86_400.0, ge=0, description="how late an event may come and still be counted right, s")
+    slack_seconds: float = Field(
+        86_400.0, ge=0, le=CENTURY, description="how late an event may come and still be counted right, s"
+    )
     max_entities: int = Field(50_000_000, ge=1, description="entities of a kind that are kept")
     allow_partial: bool = Field(False, description="score although the topic no longer holds the whole horizon")
 
@@ -143,7 +150,9 @@ class Settings(_Section):
     limits: Limits = Limits()
     models: Models = Models()
     http: Http = Http()
-    drain_seconds: float = Field(30.0, gt=0, description="longest time to finish and commit when stopping, s")
+    drain_seconds: float = Field(
+        30.0, gt=0, le=86_400, description="longest time to finish and commit when stopping, s"
+    )
 
     @model_validator(mode="after")
     def _no_loop(self) -> "Settings":

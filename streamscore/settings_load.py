@@ -21,7 +21,37 @@ NOT_SETTINGS = {"STREAMSCORE_CONFIG", "STREAMSCORE_REQUIRE_KAFKA", "STREAMSCORE_
 
 MASK = "********"
 CREDENTIALS = re.compile(r"://[^/@]*@")  # user and password in an address
+# Beside its own errors PyYAML lets through what a value with a tag of its own made it stumble over.
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
 SECRET_WORDS = ("password", "secret", "token", "jaas", "ssl.key.pem", "credential", "oauthbearer.config")
+
+
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _Twice(yaml.MarkedYAMLError):
+    """A mapping names a key that it named before."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a time stays the text it is, and no key of a mapping may stand twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        resolvers = yaml.SafeLoader.yaml_implicit_resolvers
+        self.yaml_implicit_resolvers = {
+            first: [(tag, form) for tag, form in found if tag != TIMESTAMP] for first, found in resolvers.items()
+        }
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node: Any = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise _Twice(problem=key.value, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
 
 
 class Origin(NamedTuple):
@@ -85,10 +115,13 @@ def _given(
 
 def _yaml(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text())
+        content = _loaded(file.read_text())
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _Twice as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise SettingsError(f"{file}, {line}{error.problem} is given a second time") from None
+    except NOT_YAML as error:
         # Not in YAML's own words: they can hold the value, and that a password.
         mark = getattr(error, "problem_mark", None)
         raise SettingsError(f"{file} is not YAML{f', line {mark.line + 1}' if mark else ''}") from None
@@ -100,9 +133,19 @@ def _yaml(file: Path) -> dict[str, Any]:
 def _parsed(text: str) -> Any:
     """A flag's or variable's text; a mapping is written as YAML: `{a: b}`."""
     try:
-        return yaml.safe_load(text) if text.startswith("{") else text
-    except yaml.YAMLError:
+        return _loaded(text) if text.startswith("{") else text
+    except _Twice as error:
+        raise SettingsError(f"a mapping gives {error.problem} a second time") from None
+    except NOT_YAML:
         raise SettingsError("a value that starts with { must be a YAML mapping") from None
+
+
+def _loaded(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[list[str], Any]]:
@@ -125,9 +168,9 @@ def _resolved(path: list[str], origin: str) -> list[str]:
         annotation = model.model_fields[name].annotation
         rest = path[depth + 1 :]
         if get_origin(annotation) is dict and rest:
-            # A variable's name cannot hold the dots of a librdkafka option.
-            dotted = "_".join(rest).replace("_", ".") if origin.startswith(PREFIX) else ".".join(rest)
-            return [*path[: depth + 1], dotted]
+            # A variable's name cannot hold the dots of a librdkafka option; the name of a topic may well have a _.
+            is_option = path[0] == "kafka" and origin.startswith(PREFIX)
+            return [*path[: depth + 1], ".".join(rest).replace("_", ".") if is_option else ".".join(rest)]
         if rest and not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             raise SettingsError(f"{origin}: {'.'.join(path[: depth + 1])} has no settings below it")
         model = annotation if rest else model  # type: ignore[assignment]

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from streamscore.core.bundle import Bundle, Golden, Manifest, Scaler, Scorer, disagreement
 from streamscore.core.event_type import EventType
-from streamscore.errors import BundleError
+from streamscore.errors import BundleError, SettingsError, StoreUnreachable
 
 Alias = Literal["champion", "challenger", "previous"]
 MANIFEST, NETWORK, SCALER, GOLDEN, CARD = "manifest.json", "model.keras", "scaler.json", "golden.npz", "card.md"
@@ -56,12 +56,19 @@ class ModelStore:
     """The bundles and aliases of one event type under a store's URL."""
 
     def __init__(self, url: str, event_type: str) -> None:
-        self._fs, root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except Exception as error:  # the file systems of fsspec raise whatever they like
+            scheme = url.partition("://")[0]  # the rest can hold a password
+            raise SettingsError(f"a model store at {scheme}:// cannot be opened: {_first_line(error)}") from None
         self._root = f"{root.rstrip('/')}/{event_type}"
 
     def versions(self) -> list[str]:
         """Every complete bundle, oldest first; one without a manifest was never finished."""
-        found = self._fs.glob(f"{self._root}/*/{MANIFEST}")
+        try:
+            found = self._fs.glob(f"{self._root}/*/{MANIFEST}")
+        except Exception as error:
+            raise _unreachable("read", error) from None
         return sorted((Path(path).parent.name for path in found), key=self._trained_at)
 
     def manifest(self, version: str) -> Manifest:
@@ -106,6 +113,8 @@ class ModelStore:
             version = str(self._fs.cat_file(f"{self._root}/aliases/{name}").decode("ascii", "replace")).strip()
         except FileNotFoundError:
             return None
+        except Exception as error:
+            raise _unreachable("read", error) from None
         if not VERSION.fullmatch(version):
             raise BundleError(f"alias {name} does not hold a version")
         return version
@@ -152,18 +161,23 @@ class ModelStore:
             if name == MANIFEST:
                 raise BundleError(f"{version}: there is no such bundle: {MANIFEST} is missing") from None
             raise BundleError(f"{version}: {name} is missing") from None
+        except Exception as error:
+            raise _unreachable("read", error) from None
 
     def _replace(self, path: str, content: bytes) -> None:
         """Write a whole file or nothing: object stores do so by themselves, a folder by a rename."""
-        if "file" not in self._fs.protocol:
-            self._fs.pipe_file(path, content)
-            return
-        temporary = f"{path}.{os.getpid()}.part"
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        try:
+            if "file" not in self._fs.protocol:
+                self._fs.pipe_file(path, content)
+                return
+            temporary = f"{path}.{os.getpid()}.part"
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except Exception as error:
+            raise _unreachable("written", error) from None
 
 
 def load(store: ModelStore, version: str, event_type: EventType, device: str) -> Bundle:
@@ -223,6 +237,12 @@ def golden_bytes(golden: Golden) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
     return buffer.getvalue()
+
+
+def _unreachable(how: str, error: Exception) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"the model store cannot be {how}: {getattr(error, 'strerror', None) or _first_line(error)}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -33,7 +33,9 @@ def once(archive: Path, event_type: str, store: str, promote: bool, values: tupl
     from streamscore.store import ModelStore
 
     chosen, settings = find(event_type), parsed(values)
-    from trainer.run import Progress, place, train_once  # takes seconds: what was typed is looked at first
+    # These take seconds to import: what was typed is looked at first.
+    from trainer.evaluate import doubt
+    from trainer.run import Progress, place, train_once
 
     models = ModelStore(store, chosen.name)
     manifest = train_once(archive, chosen, models, settings, datetime.now(UTC), Progress(say, say_epoch))
@@ -43,6 +45,8 @@ def once(archive: Path, event_type: str, store: str, promote: bool, values: tupl
     say(f"test: AUC {test['auc']:.4f}, average precision {test['average_precision']:.4f}, ECE {test['ece']:.5f}")
     for name, figures in manifest.metrics["baselines"].items():
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
+    if weakness := doubt(manifest.metrics):
+        say(f"think twice before this model decides anything: {weakness}")
 
 
 def parsed(values: tuple[str, ...]) -> "TrainingSettings":

@@ -14,15 +14,16 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.model_selection import train_test_split
 
+from streamscore.archive import schemas
 from streamscore.core.aggregate import raw
 from streamscore.core.event import Columns, column, raw_column
 from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.errors import DataError
 from streamscore.files import value_types
+from trainer.columns import table
 from trainer.settings import TrainingSettings
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
@@ -53,8 +54,10 @@ class Split:
 
 def read(archive: Path, event_type: EventType, told: Callable[[str], None] = lambda _: None) -> Dataset:
     """The archive's labelled events. DataError when files or columns are missing, or nothing is left."""
-    events = _table(archive / "events", [field.name for field in event_type.fields])
-    labels = _table(archive / "labels", ["event_id", "label", "labelled_at"])
+    schema = schemas(event_type)
+    fields = [field.name for field in event_type.fields]
+    events = _frame(table(archive / "events", schema.events, fields, ["event_id", "occurred_at"]))
+    labels = _frame(table(archive / "labels", schema.labels, ["event_id", "label", "labelled_at"], ["labelled_at"]))
     rows = len(events)
     events = events.drop_duplicates("event_id", keep="first")
     repeats = rows - len(events)
@@ -77,13 +80,8 @@ def read(archive: Path, event_type: EventType, told: Callable[[str], None] = lam
     return Dataset(events, matrix, answer[keep], cleaned)
 
 
-def _table(folder: Path, columns: list[str]) -> pd.DataFrame:
-    if not sorted(folder.glob("*.parquet")):
-        raise DataError(f"{folder} holds no .parquet files")
-    try:
-        return pq.read_table(folder, columns=columns).to_pandas(types_mapper=None, coerce_temporal_nanoseconds=False)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError) as error:
-        raise DataError(f"{folder}: {str(error).splitlines()[0]}") from None
+def _frame(found: pa.Table) -> pd.DataFrame:
+    return found.to_pandas(types_mapper=None, coerce_temporal_nanoseconds=False)
 
 
 def _labelled(events: pd.DataFrame, labels: pd.DataFrame, event_type: EventType) -> tuple[np.ndarray, np.ndarray]:

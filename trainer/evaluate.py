@@ -24,6 +24,16 @@ def figures(labels: np.ndarray, risks: np.ndarray) -> Figures:
     }
 
 
+def doubt(metrics: dict[str, Any]) -> str | None:
+    """What speaks against a model, in a sentence: the best baseline is better, or chance is nearly as good."""
+    own = metrics["test"]["average_precision"]
+    beside = {name: found["average_precision"] for name, found in metrics["baselines"].items()}
+    best, chance = max(beside, key=beside.__getitem__), beside["base rate"]
+    said = [f"below that of {best}, {beside[best]:.4f}"] if own < beside[best] else []
+    said += [f"below twice the base rate, {chance:.4f}"] if own < 2 * chance else []
+    return f"its average precision, {own:.4f}, is {' and '.join(said)}" if said else None
+
+
 def calibration_error(labels: np.ndarray, risks: np.ndarray) -> float:
     """Expected calibration error over 15 bins of equal mass: mean |risk − rate of positives|."""
     bins = np.array_split(np.argsort(risks, kind="stable"), BINS)

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from streamscore.core.bundle import Calibration
+from streamscore.errors import SettingsError
 from trainer.network import NETWORKS
 from trainer.settings import TrainingSettings
 
@@ -79,7 +80,12 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framewor
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         scaled, labels = self._validation
-        precision = float(average_precision_score(labels, logits(self.model, scaled)))
+        found = logits(self.model, scaled)
+        if not np.isfinite(found).all():
+            raise SettingsError(
+                f"the fit failed in epoch {epoch + 1}, its numbers are infinite: lower learning_rate or weight_decay"
+            )
+        precision = float(average_precision_score(labels, found))
         if precision > self._best:
             self._best, self.weights = precision, self.model.get_weights()
         spent = time.monotonic() - self._started

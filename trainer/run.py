@@ -13,6 +13,7 @@ import numpy as np
 
 from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, golden_matrix
 from streamscore.core.event_type import EventType
+from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.scorer import KerasScorer
 from streamscore.store import CARD, GOLDEN, NETWORK, SCALER, BundleFiles, ModelStore, golden_bytes, loaded
 from trainer import dataset, evaluate
@@ -55,6 +56,7 @@ def train_once(
 
     A failed run leaves the store as it was.
     """
+    store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {archive}")
     data = dataset.read(archive, event_type, told.say)
     parts = dataset.split(data, settings)
@@ -69,7 +71,16 @@ def train_once(
     manifest = _manifest(event_type, rows, trained, settings, now)
     files = _files(manifest, event_type, rows, trained)
     loaded(BundleFiles(manifest, files), event_type, device="auto")
-    return store.write(manifest, files)
+    return _kept(store, manifest, files)
+
+
+def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Manifest:
+    try:
+        return store.write(manifest, files)
+    except BundleError:
+        raise
+    except OSError as error:
+        raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
 def place(store: ModelStore, version: str, promote: bool) -> str:

@@ -10,15 +10,15 @@ Preset = Literal["default", "dense", "logistic"]
 class TrainingSettings(BaseModel):
     """Recorded in the bundle: the same settings, data and package versions give the same weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     preset: Preset = Field("default", description="network: default (256-128-64), dense (64-32) or logistic")
     split: Literal["time", "stratified"] = Field("time", description="how validation and test are set apart")
     validation_share: float = Field(0.15, gt=0, lt=0.5, description="share of events that choose epoch and thresholds")
     test_share: float = Field(0.15, gt=0, lt=0.5, description="share of events that only judge")
-    seed: int = Field(0, ge=0, description="of weights, shuffling and the stratified split")
-    epochs: int = Field(12, ge=1, description="passes over the training part; the best one is kept")
-    batch: int = Field(1024, ge=1, description="events in a training step")
+    seed: int = Field(0, ge=0, lt=2**32, description="of weights, shuffling and the stratified split")
+    epochs: int = Field(12, ge=1, le=100_000, description="passes over the training part; the best one is kept")
+    batch: int = Field(1024, ge=1, le=1 << 24, description="events in a training step")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the warmed-up cosine schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")

@@ -10,10 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from msgspec import Meta, Struct
 
 from streamscore import archive, simulator
 from streamscore.archive import Imported, import_file, schemas, table, whole_file, write_simulated
+from streamscore.cli import cli
 from streamscore.core.application import APPLICATION
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import DAY, FeatureSet
@@ -66,6 +68,21 @@ def test_schemas() -> None:
     kinds |= {"occurred_at": pa.timestamp("us", "UTC"), "income": pa.float64(), "housing": pa.string()}
     assert {name: events.field(name).type for name in kinds} == kinds
     assert schemas(TRANSACTION).events.field("recurring").type == pa.bool_()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["import", "a.csv", "archive", "--event-type", "transaction", "--label-days", days]
+     for days in ("inf", "nan", "1e10", "-1")]
+    + [["simulate", "--event-type", "transaction", "--archive", "a", "--days", "1000000000"],
+       ["simulate", "--event-type", "transaction", "--rate", "nan"], ["demo", "--duration", "inf"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_numbers_beyond_their_bounds(arguments: list[str]) -> None:
+    """A number that no calendar holds is an error of usage, also one that is none."""
+    done = CliRunner().invoke(cli, arguments)
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (2, True), done.output
+    assert "Invalid value for" in done.output
 
 
 def test_a_table_refuses_what_does_not_fit() -> None:

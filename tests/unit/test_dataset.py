@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from streamscore.core.application import APPLICATION
@@ -112,6 +113,76 @@ def test_missing_columns_and_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "b" / "events" / "0.parquet").write_bytes(b"not parquet at all")
     with pytest.raises(DataError, match="events"):
         read(tmp_path / "b", TRANSACTION)
+
+
+def retyped(folder: Path, kind: str, name: str, column: pa.Array) -> Path:
+    """An archive of three payments in which a column of one kind of file holds something else."""
+    archive(folder, TRANSACTION, {"1": 0, "2": 1, "3": 40}, [("1", True, 3), ("2", False, 3), ("3", False, 41)])
+    path = folder / kind / "0.parquet"
+    found = pq.read_table(path)
+    pq.write_table(found.set_column(found.column_names.index(name), name, column), path)
+    return folder
+
+
+def test_a_damaged_body(tmp_path: Path) -> None:
+    """A file whose pages are damaged is an error of the data that names the file."""
+    path = retyped(tmp_path, "events", "amount", pa.array([1.0, 2.0, 3.0])) / "events" / "0.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * (len(content) // 3) + content[4 + len(content) // 3 :])
+    with pytest.raises(DataError, match=r"0\.parquet is not parquet, or damaged"):
+        read(tmp_path, TRANSACTION)
+
+
+DAYS = [datetime(2025, 1, 1), datetime(2025, 1, 2), datetime(2025, 2, 10)]  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "column"),
+    [("events", "occurred_at", pa.array(DAYS)), ("events", "occurred_at", pa.array(DAYS, pa.timestamp("ns"))),
+     ("events", "occurred_at", pa.array([day.date() for day in DAYS])),
+     ("events", "occurred_at", pa.array([f"{day}" for day in DAYS])),
+     ("events", "occurred_at", pa.array([f"{day.isoformat()}Z" for day in DAYS])),
+     ("labels", "labelled_at", pa.array(DAYS)), ("labels", "labelled_at", pa.array([f"{day}" for day in DAYS])),
+     ("labels", "label", pa.array([1.0, 0.0, float("nan")])), ("labels", "label", pa.array([1, 0, 0])),
+     ("labels", "label", pa.array(["true", "false", None])), ("labels", "event_id", pa.array([1, 2, 3])),
+     ("events", "amount", pa.array(["42.5", "42.5", None])), ("events", "recurring", pa.array([0, 1, None])),
+     ("events", "event_id", pa.array(["1", "2", "3"]).dictionary_encode()),
+     ("events", "event_id", pa.array([1, 2, 3]))],
+    ids=lambda value: str(getattr(value, "type", value)),
+)  # fmt: skip
+def test_columns_of_another_type(tmp_path: Path, kind: str, name: str, column: pa.Array) -> None:
+    """Whatever type holds a column's values, they are read as what they are: naive times as UTC, dates as midnight."""
+    data = read(retyped(tmp_path, kind, name, column), TRANSACTION)
+    assert answers(data) == {"1": True, "2": False}
+    assert [time.replace(tzinfo=None) for time in data.events["occurred_at"]] == DAYS[:2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "column"),
+    [("events", "occurred_at", pa.array([1_735_689_600] * 3)), ("events", "occurred_at", pa.array(["x4111"] * 3)),
+     ("events", "occurred_at", pa.array([2**60] * 3).cast(pa.timestamp("ms"))),
+     ("events", "occurred_at", pa.array([2**60] * 3).cast(pa.timestamp("us"))),
+     ("events", "occurred_at", pa.array([2**31 - 1] * 3, pa.int32()).cast(pa.date32())),
+     ("events", "occurred_at", pa.array([DAYS[0], DAYS[1], None])), ("labels", "labelled_at", pa.array([None] * 3)),
+     ("labels", "labelled_at", pa.array(["x4111"] * 3)), ("labels", "labelled_at", pa.array([1] * 3)),
+     ("labels", "label", pa.array([1, 0, 4111])), ("labels", "label", pa.array(["x4111"] * 3)),
+     ("events", "amount", pa.array(["x4111"] * 3)), ("events", "recurring", pa.array(["x4111"] * 3)),
+     ("events", "event_id", pa.array([["4111"]] * 3)), ("events", "event_id", pa.array([{"a": "4111"}] * 3)),
+     ("labels", "event_id", pa.array([["4111"]] * 3)), ("events", "customer_id", pa.array([{"a": "4111"}] * 3))],
+    ids=lambda value: str(getattr(value, "type", value)),
+)  # fmt: skip
+def test_columns_that_are_something_else(tmp_path: Path, kind: str, name: str, column: pa.Array) -> None:
+    """A column that cannot be what the archive says it is ends the run by its name, and is not quoted."""
+    with pytest.raises(DataError, match=rf"{kind}.*: {name} is ") as caught:
+        read(retyped(tmp_path, kind, name, column), TRANSACTION)
+    assert "4111" not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_files_of_different_types(tmp_path: Path) -> None:
+    """Each file of a folder is read by its own types."""
+    retyped(tmp_path, "events", "occurred_at", pa.array(DAYS))
+    archive(tmp_path, TRANSACTION, {"4": 2}, [("4", True, 3)])
+    assert answers(read(tmp_path, TRANSACTION)) == {"1": True, "2": False, "4": True}
 
 
 def test_nothing_mature(tmp_path: Path) -> None:

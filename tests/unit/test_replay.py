@@ -99,6 +99,19 @@ def test_lines_without_keys_travel() -> None:
     assert list(addressed(TRANSACTION, lines)) == [Wire(None, line, None) for line in lines]
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00", "9999-12-31T23:59:59.999999", "0001-01-01T00:00:00+14:00"])
+def test_times_at_the_ends_of_the_calendar(time: str) -> None:
+    """A time without a zone, or at either end of the calendar, has a place like any other."""
+    (row,) = addressed(TRANSACTION, [f'{{"occurred_at":"{time}"}}'.encode()])
+    assert row.occurred_at is not None
+    assert (row.occurred_at < 0) == time.startswith("0001")
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    """Whatever the zone of the machine, a time without one stands where it would in UTC."""
+    assert [row.occurred_at for row in addressed(TRANSACTION, [b'{"occurred_at":"2025-01-01T00:00:00"}'])] == [START]
+
+
 def test_ids_that_are_numbers() -> None:
     """A number is keyed as its text."""
     assert [row.key for row in addressed(TRANSACTION, [b'{"customer_id":7}'])] == [b"7"]

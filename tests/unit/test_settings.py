@@ -1,11 +1,13 @@
 """Settings from file, environment and flags: the later one wins, and every mistake is told."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from streamscore.errors import SettingsError
+from streamscore.kafka_clients import admin
 from streamscore.settings import REFUSED, Settings, described
 from streamscore.settings_load import load, shown
 
@@ -127,8 +129,12 @@ def test_bad_start_from(value: str) -> None:
 
 @pytest.mark.parametrize(
     "flag",
-    ["http.port=70000", "http.port=x", "batch.max_events=0", "models.device=tpu", "drain_seconds=0", "inputs={}"],
-)
+    [
+        "http.port=70000", "http.port=x", "batch.max_events=0", "models.device=tpu", "drain_seconds=0", "inputs={}",
+        "models.poll_seconds=inf", "models.poll_seconds=86401", "drain_seconds=inf", "history.slack_seconds=inf",
+        "history.slack_seconds=1e15", "limits.max_future_seconds=inf", "limits.max_future_seconds=nan",
+    ],
+)  # fmt: skip
 def test_values_out_of_range(flag: str) -> None:
     """A value that a setting cannot take is refused with the setting's name."""
     assert refusal({}, flag).startswith(flag.partition("=")[0])
@@ -139,6 +145,48 @@ def test_inputs_as_a_mapping(tmp_path: Path) -> None:
     assert load(None, {"STREAMSCORE_INPUTS": "{a.b: transaction}"})[0].inputs == {"a.b": "transaction"}
     file = written(tmp_path, "inputs:\n  pay: transaction\n")
     assert load(file, {}, ["inputs.ask.now=application"])[0].inputs == {"pay": "transaction", "ask.now": "application"}
+
+
+def test_topics_in_variables_keep_their_underscores() -> None:
+    """A variable names the topic as it is; only the names of librdkafka's options get dots."""
+    settings, _ = load(None, {"STREAMSCORE_INPUTS__CARD_PAYMENTS": "transaction", "STREAMSCORE_LABELS__BAD_NEWS": "x"})
+    assert (settings.inputs, settings.labels) == ({"card_payments": "transaction"}, {"bad_news": "x"})
+
+
+def test_times_in_yaml_stay_as_they_are(tmp_path: Path) -> None:
+    """A time needs no quotes, and what only looks like a date is judged as any other text."""
+    file = written(tmp_path, "kafka:\n  start_from: 2026-01-31T00:00:00Z\n")
+    assert load(file, {})[0].kafka.start_from == "2026-01-31T00:00:00Z"
+    assert "must be latest, earliest" in refusal(file=written(tmp_path, "kafka: {start_from: 2026-02-30}"))
+    assert load(None, {}, ["inputs={a: 2026-02-30}"])[0].inputs == {"a": "2026-02-30"}
+
+
+@pytest.mark.parametrize(
+    "value", ["!!timestamp 2026-02-30", "!!timestamp x", "!!int x", "0x_", "[" * 5000], ids=lambda value: value[:16]
+)
+def test_values_that_yaml_cannot_make(value: str, tmp_path: Path) -> None:
+    """A value at which the YAML reader stumbles is refused like any other bad YAML."""
+    assert "is not YAML" in refusal(file=written(tmp_path, f"drain_seconds: {value}"))
+    assert "must be a YAML mapping" in refusal({}, f"inputs={{a: {value}}}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http:\n  port: 1\nhttp:\n  host: x\n", "http:\n  port: 1\n  port: 2\n", "inputs:\n  1: a\n  '1': b\n"],
+)
+def test_keys_that_stand_twice(text: str, tmp_path: Path) -> None:
+    """A key or section given twice is refused with its line: one of the two would be lost."""
+    assert re.search(r"settings\.yaml, line 3: \w+ is given a second time$", refusal(file=written(tmp_path, text)))
+    assert "a mapping gives a a second time" in refusal({}, "inputs={a: x, a: y}")
+
+
+@pytest.mark.parametrize("option", ["error_cb", "throttle_cb", "logger", "on_commit"])
+def test_options_that_are_functions(option: str) -> None:
+    """An option of the client that is no plain value is refused in a sentence."""
+    settings = load(None, {}, [f"kafka.options={{{option}: {SECRET}}}"])[0]
+    with pytest.raises(SettingsError, match=option) as caught:
+        admin(settings.kafka)
+    assert SECRET not in str(caught.value)
 
 
 def test_flag_without_a_value() -> None:

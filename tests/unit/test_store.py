@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from streamscore.cli import cli
 from streamscore.core.bundle import Manifest
 from streamscore.core.transaction import TRANSACTION
-from streamscore.errors import BundleError
+from streamscore.errors import BundleError, SettingsError, StoreUnreachable
 from streamscore.store import GOLDEN, MANIFEST, NETWORK, SCALER, ModelStore, digest
 from tests.samples import StubScorer, bundle, by_amount
 
@@ -224,6 +226,39 @@ def test_a_damaged_bundle_is_not_promoted(store: ModelStore, tmp_path: Path) -> 
     with pytest.raises(BundleError, match="digest"):
         store.promote("v2")
     assert (store.alias("champion"), store.alias("previous")) == ("v1", None)
+
+
+@pytest.mark.parametrize("url", ["foo://u:hunter2@x", "github://hunter2", "zip:///no/hunter2"])
+def test_urls_that_open_nothing(url: str) -> None:
+    """A store whose URL cannot be opened is an error of the settings, which quotes no password."""
+    with pytest.raises(SettingsError, match=r"^a model store at \w+:// cannot be opened: ") as caught:
+        ModelStore(url, "transaction")
+    assert "hunter2@" not in str(caught.value)
+
+
+def test_a_store_that_is_a_file(tmp_path: Path) -> None:
+    """A store that cannot be read or written says so, as a BundleError that is no verdict on a bundle."""
+    (tmp_path / "file").write_text("x")
+    store = ModelStore(str(tmp_path / "file"), "transaction")
+    for act in (lambda: store.alias("champion"), lambda: store.read("v1"), lambda: store.promote("v1")):
+        with pytest.raises(StoreUnreachable, match=r"^the model store cannot be read: Not a directory$"):
+            act()
+    with pytest.raises(StoreUnreachable, match="cannot be written: Not a directory"):
+        store._replace(f"{tmp_path}/file/x", b"")
+    done = CliRunner().invoke(cli, ["models", "list", "--store", str(tmp_path / "file"), "--event-type", "transaction"])
+    assert isinstance(done.exception, BundleError)
+    assert issubclass(StoreUnreachable, OSError)
+
+
+def test_file_systems_raise_whatever_they_like(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a file system raises when it is listed is a store that cannot be read."""
+
+    def broken(_: str) -> list[str]:
+        raise ValueError
+
+    monkeypatch.setattr(store._fs, "glob", broken)
+    with pytest.raises(StoreUnreachable, match="cannot be read: ValueError"):
+        store.versions()
 
 
 def test_stores_of_two_types_are_apart(store: ModelStore, tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """A training run: repeatable, honest about its parts, and better than no model."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
 from streamscore.core.transaction import TRANSACTION
-from streamscore.errors import DataError
+from streamscore.errors import BundleError, DataError, SettingsError
 from streamscore.store import CARD, ModelStore
 from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
 from trainer import dataset
+from trainer.__main__ import cli, parsed
+from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
 from trainer.run import place, train_once
 from trainer.scaling import fit_scaler, scaled
@@ -77,6 +81,47 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     assert place(stores[0], first.version, promote=False) == "champion"
 
 
+def test_a_fit_that_runs_away(parts: tuple[Any, Any]) -> None:
+    """A rate at which the numbers become infinite ends the run with the setting to change."""
+    with pytest.raises(SettingsError, match=r"the fit failed in epoch 1, .* lower learning_rate"):
+        fitted(parts, "dense", learning_rate=1e30)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["seed=99999999999", "learning_rate=inf", "learning_rate=nan", "weight_decay=inf", "batch=99999999999999999999"],
+)
+def test_training_settings_out_of_bounds(value: str) -> None:
+    """A number that no run can be told is refused with its setting."""
+    with pytest.raises(SettingsError, match=f"^--set {value.partition('=')[0]}: "):
+        parsed((value,))
+
+
+@pytest.mark.parametrize(
+    ("own", "best", "said"),
+    [(0.5, 0.4, None), (0.3, 0.4, "0.3000, is below that of boosting, 0.4000$"),
+     (0.15, 0.12, "0.1500, is below twice the base rate, 0.1000$"),
+     (0.05, 0.4, "below that of boosting, 0.4000 and below twice the base rate, 0.1000$")],
+)  # fmt: skip
+def test_doubts_are_told(own: float, best: float, said: str | None) -> None:
+    """A model that a baseline beats, or that is hardly better than chance, is told as such."""
+    beside = {"base rate": {"average_precision": 0.1}, "boosting": {"average_precision": best}}
+    found = doubt({"test": {"average_precision": own}, "baselines": beside})
+    assert found is None if said is None else re.search(said, found or "")
+
+
+def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command says of a weak model that it is one, on standard error, and still succeeds."""
+    weak = trained_manifest("transaction").model_copy(deep=True)
+    weak.metrics["test"]["average_precision"] = 0.0
+    monkeypatch.setattr("trainer.run.train_once", lambda *_: weak)
+    monkeypatch.setattr("trainer.run.place", lambda *_: "champion")
+    arguments = ["once", "--archive", str(tmp_path), "--event-type", "transaction", "--store", str(tmp_path)]
+    done = CliRunner().invoke(cli, arguments)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[-1].startswith("think twice before this model decides anything: its average")
+
+
 @pytest.mark.parametrize("preset", ["default", "dense", "logistic"])
 def test_every_preset_trains(parts: tuple[Any, Any], preset: Preset) -> None:
     """Each preset learns: on what it was trained on it ranks far better than chance."""
@@ -125,6 +170,27 @@ def test_scaler_sees_the_training_part_only(parts: tuple[Any, Any]) -> None:
     assert not first.missing
     matrix[5, 0] = np.nan
     assert fit_scaler(features, matrix).columns[0].missing
+
+
+def test_a_store_that_cannot_be_read_is_told_first(tmp_path: Path) -> None:
+    """A store that is a file ends a run before the archive is read."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BundleError, match="the model store cannot be read"):
+        train_once(tmp_path, APPLICATION, ModelStore(str(tmp_path / "file"), "application"), QUICK, TRAINED_AT, SILENT)
+
+
+def test_a_store_that_cannot_be_written(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes no bundle is told in a sentence."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = ModelStore(str(tmp_path), "application")
+    monkeypatch.setattr(store, "write", full)
+    monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: None)
+    settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
+    with pytest.raises(BundleError, match="the model store cannot be written: No space left on device"):
+        train_once(small, APPLICATION, store, settings, TRAINED_AT, SILENT)
 
 
 def test_few_positives(tmp_path: Path) -> None:
