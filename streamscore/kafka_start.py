@@ -1,11 +1,12 @@
 """Where to start reading a partition: where the group stands, or where a new group is told to start."""
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streamscore.core.order import Partition
 from streamscore.errors import SettingsError
@@ -15,6 +16,14 @@ from streamscore.settings import Kafka
 REQUEST_SECONDS = 10.0
 # For one partition to say where it begins; those that do not are asked again with the next turn.
 LEADER_SECONDS = 2.0
+
+COORDINATOR_CODES = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 
 log = logging.getLogger("streamscore.kafka")
 
@@ -50,8 +59,20 @@ def never_read(client: Consumer, topics: Sequence[str]) -> list[str]:
     """The topics of which the client's group has committed nothing. KafkaException while no broker answers."""
     known = client.list_topics(timeout=REQUEST_SECONDS).topics
     everywhere = [TopicPartition(topic, p) for topic in topics if topic in known for p in known[topic].partitions]
-    read = {p.topic for p in client.committed(everywhere, timeout=REQUEST_SECONDS) if p.offset >= 0}
+    read = {p.topic for p in _committed(client, everywhere) if p.offset >= 0}
     return [topic for topic in topics if topic in known and topic not in read]
+
+
+def _committed(client: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """Where a group stands; asked again for a while, since a young cluster has to find out who keeps its books."""
+    end = time.monotonic() + REQUEST_SECONDS
+    while True:
+        try:
+            return client.committed(partitions, timeout=REQUEST_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in COORDINATOR_CODES or time.monotonic() > end:
+                raise
+        time.sleep(0.2)
 
 
 def _first_offset(owner: Consumer, kafka: Kafka, partition: Partition, group_knows_topic: bool) -> int | None:
