@@ -9,6 +9,7 @@ folded first, whoever scores it, and then its own events are asked.
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import compress
+from operator import attrgetter, ge
 from typing import NamedTuple
 
 import numpy as np
@@ -69,41 +70,47 @@ class Past:
         rows = self.history.read(columns)
         if events:
             self._fold(events, rows)
-        ours = [_from(entry, scored_from) for entry in events]
-        if not all(ours):
+        ours = _from(events, scored_from)
+        valid = events if all(ours) else list(compress(events, ours))
+        if len(valid) < len(events):
             rows, columns = rows.taken(np.array(ours, bool)), _chosen(columns, ours)
         columns = {**columns, **self.history.query(rows)}
-        valid = list(compress(events, ours))
         return Prepared(
-            entries=[entry for entry in entries if _from(entry, scored_from)],
+            entries=valid if len(valid) == len(entries) else list(compress(entries, _from(entries, scored_from))),
             valid=valid,
             columns=columns,
             matrix=bundle.features.matrix(columns, len(valid)),
-            duplicates={row for row, entry in enumerate(valid) if _place(entry) in self._repeated},
+            duplicates={row for row, entry in enumerate(valid) if _place(entry) in self._repeated}
+            if self._repeated
+            else (),
         )
 
     def _fold(self, events: Sequence[Entry], rows: Keyed) -> None:
         """Take in the events that are not in yet, and remember those that came before at another offset."""
-        fresh = np.array([entry.record.offset >= self.folded.get(_partition(entry), 0) for entry in events], bool)
-        if fresh.any():
-            taken = self.history.fold(rows.taken(fresh))
-            came = list(compress(events, fresh.tolist()))
-            self.late += sum(entry.at < self._newest for entry in came)
+        fresh = _from(events, self.folded, otherwise=0)
+        came = events if all(fresh) else list(compress(events, fresh))
+        if came:
+            taken = self.history.fold(rows if len(came) == len(events) else rows.taken(np.array(fresh, bool)))
             self._repeated |= {_place(came[row]): came[row].at for row in np.flatnonzero(~taken).tolist()}
-        for entry in events:
-            self._note(entry)
+            times = list(map(_at, came))
+            if min(times) < self._newest:
+                self.late += sum(at < self._newest for at in times)
+            self._newest = max(self._newest, *times)
+        self._note(events)
         self._since_forgotten += len(events)
-        self._newest = max(self._newest, *(entry.at for entry in events))
 
-    def _note(self, entry: Entry) -> None:
-        partition, offset = _partition(entry), entry.record.offset
-        self.folded[partition] = max(self.folded.get(partition, 0), offset + 1)
-        steps = self._steps.setdefault(partition, deque())
-        if not steps or offset >= steps[-1].offset + STEP:
-            steps.append(Step(offset, entry.at))
-        if partition in self._cut:
-            self._cut.discard(partition)
-            self.complete_since = max(self.complete_since, entry.at + self.horizon / 1e6)
+    def _note(self, events: Sequence[Entry]) -> None:
+        """How far each partition is, and how old its events are there; entries keep the order of their partition."""
+        last = dict(zip(map(_partition, events), events, strict=True))
+        first = dict(zip(map(_partition, reversed(events)), reversed(events), strict=True))
+        for partition, entry in first.items():
+            self.folded[partition] = max(self.folded.get(partition, 0), last[partition].record.offset + 1)
+            steps = self._steps.setdefault(partition, deque())
+            if not steps or entry.record.offset >= steps[-1].offset + STEP:
+                steps.append(Step(entry.record.offset, entry.at))
+            if partition in self._cut:
+                self._cut.discard(partition)
+                self.complete_since = max(self.complete_since, entry.at + self.horizon / 1e6)
 
     def _fold_labels(self, entries: Sequence[Entry]) -> None:
         if entries:
@@ -139,13 +146,17 @@ def _chosen(columns: Columns, rows: Sequence[bool]) -> Columns:
     }
 
 
-def _from(entry: Entry, offsets: Mapping[Partition, int]) -> bool:
-    return entry.record.offset >= offsets.get(_partition(entry), NOWHERE)
+def _from(entries: Sequence[Entry], offsets: Mapping[Partition, int], otherwise: int = NOWHERE) -> list[bool]:
+    """Which entries stand at or after the offset that is given for their partition, or `otherwise`."""
+    partitions = list(map(_partition, entries))
+    first = {partition: offsets.get(partition, otherwise) for partition in set(partitions)}
+    return list(map(ge, map(_offset, entries), map(first.__getitem__, partitions)))
 
 
-def _partition(entry: Entry) -> Partition:
-    return entry.record.topic, entry.record.partition
-
-
-def _place(entry: Entry) -> Place:
-    return entry.record.topic, entry.record.partition, entry.record.offset
+# By these, a pass over a batch stays in C.
+_partition, _offset, _at = (
+    attrgetter("record.topic", "record.partition"),
+    attrgetter("record.offset"),
+    attrgetter("at"),
+)
+_place = attrgetter("record.topic", "record.partition", "record.offset")

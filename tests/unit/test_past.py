@@ -123,7 +123,8 @@ def test_features_go_out_when_asked_for(past: Past) -> None:
 def test_nothing_is_forgotten_that_may_be_read_again(past: Past) -> None:
     """What precedes the committed offset by more than the horizon goes, and not what an event after it will ask for."""
     entries = [entry(n, NOON + n * HOUR) for n in range(3000)]
-    counts(past, entries)
+    for start in range(0, 3000, 500):
+        counts(past, entries[start : start + 500])
     past.forget({("events", 0): 1500})
     past.forget({("events", 0): 1500})
     assert past.history.bound < (NOON + 1500 * HOUR - DAY).timestamp() * 1e6
@@ -139,6 +140,12 @@ def test_a_past_whose_beginning_is_deleted_says_since_when_it_is_complete() -> N
     assert past.complete_since == 0
     counts(past, [entry(7, NOON), entry(8, NOON + HOUR)])
     assert past.complete_since == (NOON + DAY).timestamp()
+
+
+def test_a_partition_that_was_not_there_at_first_is_folded(past: Past) -> None:
+    """A topic may be given more partitions: their events count from the first one on."""
+    assert counts(past, [entry(0, NOON), entry(0, NOON + HOUR, partition=7)]) == [1]
+    assert counts(past, [entry(1, NOON + 2 * HOUR)]) == [3]
 
 
 def test_late_events_are_counted(past: Past) -> None:
