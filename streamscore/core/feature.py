@@ -24,7 +24,7 @@ class Feature:
     declared, and a feature of a protected field is known to be one. `categories` is the number of
     codes (UNKNOWN included) of a categorical feature and 0 for a numeric one. `reason` says in
     words what raised the risk, `otherwise` what did where the feature is 0; `{value}` in them stands
-    for the feature's value.
+    for the feature's value. To the reason of one field's category, that value is added in words.
     """
 
     name: str

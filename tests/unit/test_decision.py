@@ -85,6 +85,14 @@ def test_equal_strengths_keep_the_features_order() -> None:
     assert [reason.code for reason in found] == list(CREDITS.features.names[:4])
 
 
+def test_a_category_is_named_by_its_value() -> None:
+    """The reason says which value it was, in words; of an open field also that it was none of the declared."""
+    (known,) = explained(CREDITS, application(purpose="debt_consolidation"), purpose=1.0)
+    assert known.text == "purpose of the credit: debt consolidation"
+    (new,) = explained(CREDITS, application(purpose="yacht"), purpose=1.0)
+    assert new.text == "purpose of the credit: none of the usual"
+
+
 def test_never_a_protected_field() -> None:
     """Age is never a reason, even where it contributes most; the next ones take its place."""
     strengths = {"age": 9.0, "term": 0.4, "amount": 0.3, "income": 0.2, "housing": 0.1}

@@ -1,5 +1,6 @@
 """Event types: what a declaration must have, and the columns it asks for."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -132,3 +133,10 @@ def test_find() -> None:
         find("no.such.module:THING")
     with pytest.raises(SettingsError, match="not an EventType"):
         find("examples.handbook:Transaction")
+
+
+def test_categories_are_counted() -> None:
+    """A feature that is a category has as many as its field declares, and one for all others; else it is refused."""
+    wrong = replace(TRANSACTION.features.features[-1], categories=3)
+    with pytest.raises(ValueError, match=r"'merchant_category' of 'transaction' has 3 categories, and .* 18"):
+        replace(TRANSACTION, features=FeatureSet((wrong,)))
