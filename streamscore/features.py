@@ -147,8 +147,9 @@ class Reader:
     def chunks(self) -> Iterator[AsOf]:
         """All events, oldest first."""
         with tempfile.TemporaryDirectory() as folder:
+            until = self._until(Path(folder))
             for rows in in_order(self._events.tables(_chunks(self.event_type, self.source, self._own)), Path(folder)):
-                for known in self._until(Path(folder))(rows):
+                for known in until(rows):
                     self.history.fold_labels(known)
                 events = _entries(self.event_type, rows)
                 columns = self.history.following(self.event_type.columns([entry.event for entry in events]))
@@ -160,17 +161,10 @@ class Reader:
         return untold
 
     def _until(self, folder: Path) -> LabelsUntil:
-        if self._labels_until is None:
-            self._labels_until = (
-                _own_labels(self.event_type)
-                if self._own
-                else _labels_of(self._labels, folder)
-                if self.source.labels
-                else _no_labels
-            )
-        return self._labels_until
-
-    _labels_until: LabelsUntil | None = None
+        """The function that gives the labels known by the last of some rows."""
+        if self._own:
+            return _own_labels(self.event_type)
+        return _labels_of(self._labels, folder) if self.source.labels else _no_labels
 
 
 def write_features(event_type: EventType, source: Source, out: Path, told: Told) -> Summary:

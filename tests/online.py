@@ -3,8 +3,6 @@
 The public data sets are not part of the project: DATA names the folder that holds them as parquet.
 """
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.apache_kafka.endpoint import Endpoint
 from tests.bench.rows import Row
-from tests.running import START, Books, Keyed, Road, Worker, environment, produce, road, until
+from tests.running import START, Books, Keyed, Road, Worker, produce, road, run_command, until
 from tests.windowed import WINDOWED
 
 EVENT_TYPE = "tests.windowed:WINDOWED"
@@ -74,16 +72,16 @@ def prepared(table: pa.Table, folder: Path) -> Case:
     pq.write_table(table.slice(0, TRAINED_ON), folder / "past.parquet")
     pq.write_table(table, events)
     kind = ("--event-type", EVENT_TYPE)
-    run("streamscore", "import", folder / "past.parquet", folder / "archive", *kind)
+    run_command("streamscore", "import", folder / "past.parquet", folder / "archive", *kind)
     settings = ("--set", "epochs=1", "--set", "preset=logistic")
-    run("trainer", "once", "--archive", folder / "archive", *kind, "--store", folder / "models", *settings)
+    run_command("trainer", "once", "--archive", folder / "archive", *kind, "--store", folder / "models", *settings)
     return Case(events, folder / "models", folder)
 
 
 def offline(case: Case) -> pa.Table:
     """The features of the file, in the order of event_id."""
     out = case.folder / "features.parquet"
-    run("streamscore", "features", case.events, out, "--event-type", EVENT_TYPE)
+    run_command("streamscore", "features", case.events, out, "--event-type", EVENT_TYPE)
     return pq.read_table(out).sort_by("event_id")
 
 
@@ -190,11 +188,3 @@ def rows(kafka: Endpoint, data: Path, folder: Path) -> list[Row]:
         print(f"  {name}: {wrong}", flush=True)
         found.append(Row(f"online = offline, {name}: numbers that differ", sum(wrong.values()), "numbers", bar))
     return found
-
-
-def run(module: str, *arguments: object) -> None:
-    """A command of ours, as a user runs it."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    print("  " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-3:]), flush=True)
-    assert done.returncode == 0, done.stderr[-3000:]

@@ -4,8 +4,6 @@ The public data sets are not part of the project: DATA names the folder that hol
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 from streamscore.store import ModelStore
 from tests.apache_kafka.endpoint import Endpoint
 from tests.bench.rows import Row
-from tests.running import Books, Road, environment, road, worker
+from tests.running import Books, Road, road, run_command, worker
 
 REPLAYED = 200_000
 PARTITIONS = 4
@@ -56,10 +54,10 @@ def rows(kafka: Endpoint, folder: Path) -> list[Row]:
 
 def _trained(data_set: DataSet, path: Path, folder: Path) -> list[Row]:
     archive = folder / "archive" / data_set.name
-    _run("streamscore", "import", path, archive, "--event-type", data_set.event_type, *data_set.options)
+    run_command("streamscore", "import", path, archive, "--event-type", data_set.event_type, *data_set.options)
     settings = [part for value in data_set.training for part in ("--set", value)]
     kind = ("--event-type", data_set.event_type)
-    _run("trainer", "once", "--archive", archive, *kind, "--store", folder / "real", *settings)
+    run_command("trainer", "once", "--archive", archive, *kind, "--store", folder / "real", *settings)
     store = ModelStore(str(folder / "real"), data_set.name)
     metrics = store.manifest(store.alias("champion") or "").metrics
     boosting = metrics["baselines"]["gradient boosting, untuned"]
@@ -79,12 +77,12 @@ def _replayed(kafka: Endpoint, data_set: DataSet, path: Path, folder: Path) -> l
     kind = ("--event-type", data_set.event_type)
     with worker(way, folder) as running:
         bootstrap = f"kafka.bootstrap={way.bootstrap}"
-        _run("streamscore", "replay", part, "--topic", way.input, *kind, "--set", bootstrap)
+        run_command("streamscore", "replay", part, "--topic", way.input, *kind, "--set", bootstrap)
         books.await_all(300, running.alive)
         code = running.terminate()
     books.read()
     scored = folder / "scored.parquet"
-    _run("streamscore", "score", part, scored, *kind, "--set", f"models.store={folder / 'real'}")
+    run_command("streamscore", "score", part, scored, *kind, "--set", f"models.store={folder / 'real'}")
     return [
         Row("replay: events", sum(books.ends().values()), "events", f"== {REPLAYED}"),
         Row("replay: lost", books.lost(), "events", "== 0"),
@@ -121,11 +119,3 @@ def _online_risks(way: Road) -> dict[object, float]:
         left -= len(messages)
     client.close()
     return risks
-
-
-def _run(module: str, *arguments: object) -> None:
-    """A command of ours, as a user runs it."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    print("  " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-4:]), flush=True)
-    assert done.returncode == 0, done.stderr[-3000:]

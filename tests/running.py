@@ -250,3 +250,11 @@ class Books:
 
     def close(self) -> None:
         self._client.close()
+
+
+def run_command(module: str, *arguments: object) -> None:
+    """A command of ours, as a user runs it."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    print("  " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-4:]), flush=True)
+    assert done.returncode == 0, done.stderr[-3000:]
