@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from streamscore import probe
 from streamscore.champions import ChampionWatch, first_champion
 from streamscore.core.event_type import EventType
-from streamscore.core.history import warm
+from streamscore.core.warm import warm
 from streamscore.errors import BrokerError, SettingsError
 from streamscore.event_types import find
 from streamscore.kafka_clients import admin, partitions_of

@@ -6,10 +6,9 @@ The numbers depend on the set of events and labels folded alone: not on their or
 what was dropped meanwhile or where a restart took over. Events must be asked within the horizon.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,12 +20,17 @@ from streamscore.core.event_type import EventType
 from streamscore.core.identity import key_hashes, widened, words
 from streamscore.core.labels import Labels
 from streamscore.core.measure import Measure, added, measures
-from streamscore.core.timeline import Entity, Keyed, Timeline
+from streamscore.core.timeline import Entity, Keyed, Part, Timeline
 
 # Entities looked at for each event that came. Of ever new ones, as many are then idle as are not.
 SWEPT = 2
-# More entities than an index has room for at first, so that it is seen to grow.
-WARMED = 256
+
+
+class Cursor(NamedTuple):
+    """Where copying goes on: the number of a timeline, and of an entity."""
+
+    timeline: int = 0
+    entity: int = 0
 
 
 class Bounds(NamedTuple):
@@ -86,22 +90,22 @@ class Key:
 class EntityHistory:
     """The history of one event type, in memory that its horizon and its number of entities bound."""
 
-    def __init__(self, event_type: EventType, bounds: Bounds = Bounds(), words_of_id: int = 1) -> None:  # noqa: B008
+    def __init__(self, event_type: EventType, bounds: Bounds = Bounds()) -> None:  # noqa: B008
         declared = event_type.history
         self.horizon = _micros(max((a.window + a.delay for a in declared), default=timedelta(0)) + bounds.slack)
         # Events and labels of events up to this time (µs) are beyond every window still asked for.
         self.bound = -(1 << 62)
         self.tally = Tally()
-        self._words = words_of_id
+        self._words = 1  # int64 that make an event's id, so far
         self._keys = [
-            Key(event_type, entity, words_of_id, bounds.most_entities)
+            Key(event_type, entity, self._words, bounds.most_entities)
             for entity in dict.fromkeys(aggregate.entity for aggregate in declared)
         ]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that are held."""
-        return sum(timeline.nbytes for timeline in self._timelines())
+        return sum(timeline.nbytes for _, timeline in self._timelines())
 
     @property
     def entities(self) -> dict[Entity, int]:
@@ -187,7 +191,7 @@ class EntityHistory:
         A part of the entities is looked at in each call: more, the more `events` came since the last.
         """
         self.bound = max(self.bound, oldest - self.horizon)
-        for timeline in self._timelines():
+        for _, timeline in self._timelines():
             dropped, emptied = timeline.sweep(self.bound, SWEPT * events)
             self.tally.dropped += dropped
             self.tally.evicted += emptied
@@ -196,15 +200,40 @@ class EntityHistory:
         """Labels whose event is not there; it takes a look at every label."""
         return max((key.labels.unmatched() for key in self._keys if key.labels), default=0)
 
-    def packed(self) -> dict[str, np.ndarray]:
-        """All that is held, as arrays by name, for `restored`."""
-        named = {"bound": np.array([self.bound])}
-        for number, timeline in enumerate(self._timelines()):
-            named |= {f"{number}.{name}": array for name, array in timeline.packed().items()}
-        return named
+    def copied(self, cursor: Cursor, rows: int) -> tuple[str, Part, Cursor | None]:
+        """A copy of about so many rows, with the name of their timeline, and where the next begins; None at the end.
 
-    def _timelines(self) -> list[Timeline]:
-        return [t for key in self._keys for t in (key.timeline, key.labels and key.labels.timeline) if t]
+        What is folded between two copies may be in the later one or not: fold it again into what adopts them.
+        """
+        name, timeline = self._timelines()[cursor.timeline]
+        part, entity = timeline.copied(cursor.entity, rows)
+        if entity >= 0:
+            return name, part, Cursor(cursor.timeline, entity)
+        last = cursor.timeline + 1 == len(self._timelines())
+        return name, part, None if last else Cursor(cursor.timeline + 1, 0)
+
+    def adopt(self, name: str, part: Part) -> None:
+        """Take in a copy, in the order in which copies were made; of the same declaration, or it does not fit."""
+        timeline = dict(self._timelines())[name]
+        own = timeline.words - self._words  # of a label, beside its event's id
+        words_of_id = part.ids.shape[1] - own
+        self._widen(words_of_id - self._words)
+        part = part._replace(ids=widened(part.ids, self._words - words_of_id, words_of_id))
+        for key in self._keys:
+            if key.labels and key.labels.timeline is timeline:
+                key.labels.adopt(part)
+                return
+        timeline.adopt(part)
+
+    def _timelines(self) -> list[tuple[str, Timeline]]:
+        """Every timeline by its name, that of events before that of their labels."""
+        found = []
+        for key in self._keys:
+            name = "+".join(key.entity)
+            found.append((name, key.timeline))
+            if key.labels:
+                found.append((f"{name} labels", key.labels.timeline))
+        return found
 
     def _read(self, columns: Columns, added: dict[Entity, np.ndarray]) -> Keyed:
         ids = words(columns[raw("event_id")], self._words)
@@ -221,22 +250,9 @@ class EntityHistory:
 
     def _widen(self, more: int) -> None:
         if more > 0:
-            for timeline in self._timelines():
+            for _, timeline in self._timelines():
                 timeline.widen(more, self._words)
             self._words += more
-
-
-def restored(event_type: EventType, packed: Mapping[str, np.ndarray], bounds: Bounds = Bounds()) -> EntityHistory:  # noqa: B008
-    """A history that goes on where another was packed; of the same declaration, or the arrays do not fit."""
-    history = EntityHistory(event_type, bounds, packed["0.ids"].shape[1])
-    history.bound = int(packed["bound"][0])
-    number = 0
-    for key in history._keys:
-        for part in (key.timeline, key.labels):
-            if part:
-                part.restore({name: packed[f"{number}.{name}"] for name in ("keys", "sizes", "at", "ids", "added")})
-                number += 1
-    return history
 
 
 def among_themselves(event_type: EventType, columns: Columns) -> Columns:
@@ -246,22 +262,6 @@ def among_themselves(event_type: EventType, columns: Columns) -> Columns:
     history = EntityHistory(event_type)
     history.fold(history.read(columns))
     return history.extended(event_type, columns)
-
-
-def warm(event_type: EventType) -> None:
-    """Compile every kernel that this event type will need, by a history of made-up events."""
-    if not event_type.history:
-        return
-    history, numbers = EntityHistory(event_type), np.arange(WARMED)
-    columns: dict[str, Any] = {field.name: np.zeros(WARMED) for field in event_type.fields}
-    for field in event_type.identified:
-        columns[raw(field.name)] = list(map(str, numbers)) if field.quoted or field.nullable else numbers
-    columns |= {"occurred_at": numbers, "labelled_at": numbers, "label": numbers > 0}
-    for _ in range(2):  # once in order, once all over again
-        history.fold(history.read(columns))
-        history.fold_labels(columns)
-        history.query(history.read(columns))
-    history.trim(history.horizon + WARMED, WARMED)
 
 
 def _micros(duration: timedelta) -> int:

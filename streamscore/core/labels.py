@@ -5,14 +5,12 @@ answers came. Of several labels the latest known counts, of two at the same mome
 label counts only while its event is there: it may come first, or judge an event that never comes.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from streamscore.core.arena import NEW, Arena
 from streamscore.core.compiled import compiled
 from streamscore.core.identity import widened
-from streamscore.core.timeline import Timeline
+from streamscore.core.timeline import Part, Timeline
 
 # After the words of the event's id: when the label was known (µs), and what it says.
 OWN_WORDS = 2
@@ -49,16 +47,16 @@ class Labels:
 
     def unmatched(self) -> int:
         """Labels whose event is not there."""
-        packed = self.timeline.packed()
-        entities = self._events.index.known(np.repeat(packed["keys"], packed["sizes"]))
-        ids = np.ascontiguousarray(packed["ids"][:, :-OWN_WORDS])
-        return int((~self._events.find(entities, packed["at"], ids)[1]).sum())
+        part, _ = self.timeline.copied(0, self.timeline.rows + 1)
+        entities = self._events.index.known(np.repeat(part.keys, part.sizes))
+        ids = np.ascontiguousarray(part.ids[:, :-OWN_WORDS])
+        return int((~self._events.find(entities, part.at, ids)[1]).sum())
 
-    def restore(self, packed: Mapping[str, np.ndarray]) -> None:
-        """Take over packed labels, after their events."""
-        self.timeline.restore({**packed, "added": np.zeros((len(packed["at"]), 2), np.int64)})
-        ids = np.ascontiguousarray(packed["ids"][:, :-OWN_WORDS])
-        self._settle(np.repeat(packed["keys"], packed["sizes"]), packed["at"], ids)
+    def adopt(self, part: Part) -> None:
+        """Take over copied labels, after their events."""
+        self.timeline.adopt(part._replace(added=np.zeros((len(part.at), 2), np.int64)))
+        ids = np.ascontiguousarray(part.ids[:, :-OWN_WORDS])
+        self._settle(np.repeat(part.keys, part.sizes), part.at, ids)
 
     def _settle(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray) -> None:
         """Sum up anew, from the first label of any of these events on, in each entity that has one."""

@@ -12,6 +12,7 @@ from itertools import compress
 from operator import attrgetter, ge
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from streamscore.core.bundle import Bundle
@@ -39,6 +40,23 @@ class Step(NamedTuple):
     at: float
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """Where a past stands, beside the rows of its history, in lists that a file can hold.
+
+    `folded` and `needed` are the next offsets to fold and the ones that the group had committed: nothing before
+    these can be asked. `steps` and `repeated` are places with the time of their event.
+    """
+
+    folded: list[Place]
+    needed: list[Place]
+    steps: list[tuple[str, int, int, float]]
+    repeated: list[tuple[str, int, int, float]]
+    cut: list[Partition]
+    complete_since: float
+    newest: float
+    bound: int
+
+
 class Past:
     """The history of one event type's stream. Used from one thread."""
 
@@ -54,6 +72,9 @@ class Past:
         self.complete_since = 0.0
         self._repeated: dict[Place, float] = {}  # and when they occurred
         self._steps: dict[Partition, deque[Step]] = {}
+        # Below these offsets an event may be in a history that was adopted: what is there already is no repetition.
+        self._adopted: dict[Partition, int] = {}
+        self._committed: dict[Partition, int] = {}
         self._newest, self._since_forgotten = 0.0, 0
         self.late = 0  # events that came after ones that are younger were scored without them
 
@@ -91,13 +112,19 @@ class Past:
         came = events if all(fresh) else list(compress(events, fresh))
         if came:
             taken = self.history.fold(rows if len(came) == len(events) else rows.taken(np.array(fresh, bool)))
-            self._repeated |= {_place(came[row]): came[row].at for row in np.flatnonzero(~taken).tolist()}
+            self._note_repeated([came[row] for row in np.flatnonzero(~taken).tolist()])
             times = list(map(_at, came))
             if min(times) < self._newest:
                 self.late += sum(at < self._newest for at in times)
             self._newest = max(self._newest, *times)
         self._note(events)
         self._since_forgotten += len(events)
+
+    def _note_repeated(self, there: Sequence[Entry]) -> None:
+        """Remember which events came before at another offset, of those that the history had already."""
+        repeated = [entry for entry in there if entry.record.offset >= self._adopted.get(_partition(entry), 0)]
+        self.history.tally.duplicates -= len(there) - len(repeated)
+        self._repeated |= {_place(entry): entry.at for entry in repeated}
 
     def _note(self, events: Sequence[Entry]) -> None:
         """How far each partition is, and how old its events are there; entries keep the order of their partition."""
@@ -124,6 +151,7 @@ class Past:
 
         A partition that is committed to its end holds nothing.
         """
+        self._committed = {partition: offset for partition, offset in committed.items() if offset >= 0}
         oldest = self._newest
         for partition, steps in self._steps.items():
             offset = committed.get(partition, -1)
@@ -135,6 +163,34 @@ class Past:
         self.history.trim(int(oldest * 1e6), came)
         if len(self._repeated) > MOST_REPEATED:
             self._repeated = {place: at for place, at in self._repeated.items() if at * 1e6 > self.history.bound}
+
+    def standing(self) -> Standing:
+        """Where it stands now: noted before its history is copied, and again when the copy is complete."""
+        return Standing(
+            folded=[(*partition, offset) for partition, offset in self.folded.items()],
+            needed=[(*partition, offset) for partition, offset in self._committed.items()],
+            steps=[(*partition, *step) for partition, steps in self._steps.items() for step in steps],
+            repeated=[(*place, at) for place, at in self._repeated.items()],
+            cut=list(self._cut),
+            complete_since=self.complete_since,
+            newest=self._newest,
+            bound=self.history.bound,
+        )
+
+    def resume(self, before: Standing, after: Standing) -> None:
+        """Go on where another stood before and after its history was copied into this one's.
+
+        What that one folded meanwhile is read and folded again: it may be in the copy or not.
+        """
+        folded = {(topic, partition): offset for topic, partition, offset in before.folded}
+        self._cut = (self._cut - folded.keys()) | set(after.cut)
+        self.folded |= folded
+        self._adopted = {(topic, partition): offset for topic, partition, offset in after.folded}
+        for topic, partition, offset, at in before.steps:
+            self._steps.setdefault((topic, partition), deque()).append(Step(offset, at))
+        self._repeated = {(topic, partition, offset): at for topic, partition, offset, at in after.repeated}
+        self.complete_since, self._newest = after.complete_since, before.newest
+        self.history.bound = after.bound
 
 
 def _chosen(columns: Columns, rows: Sequence[bool]) -> Columns:

@@ -3,14 +3,14 @@
 What a timeline answers depends on the set of its rows alone, not on how they came.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from streamscore.core.arena import NEW, ROOMS, Arena, Rows, Slices
 from streamscore.core.entity_index import EntityIndex
-from streamscore.core.slices import compact, find, insert, sweep, touch, windows
+from streamscore.core.places import find, touch, windows
+from streamscore.core.slices import append, compact, insert, sweep
 
 # The fields that make a key.
 Entity = tuple[str, ...]
@@ -37,6 +37,16 @@ class Keyed(NamedTuple):
         """Some of the rows: bool (rows,)."""
         hashes, added = ({key: array[mask] for key, array in parts.items()} for parts in (self.hashes, self.added))
         return Keyed(self.ids[mask], self.at[mask], hashes, added)
+
+
+class Part(NamedTuple):
+    """Rows of whole entities: the keys and sizes of these, then the columns of all rows, one entity after another."""
+
+    keys: np.ndarray
+    sizes: np.ndarray
+    at: np.ndarray
+    ids: np.ndarray
+    added: np.ndarray
 
 
 class Timeline:
@@ -110,35 +120,31 @@ class Timeline:
         wider[:, at + count :] = self.arena.ids[:, at:]
         self.arena = self.arena._replace(ids=wider)
 
-    def packed(self) -> dict[str, np.ndarray]:
-        """Everything it knows as arrays: the keys and sizes of entities, then their rows one after another."""
-        entities = np.flatnonzero(self.slices.size)
-        sizes = self.slices.size[entities]
+    def copied(self, first: int, rows: int) -> tuple[Part, int]:
+        """A copy of whole entities from number `first` on, of about so many rows; the number to go on with, or -1."""
+        sizes = self.slices.size[first : min(first + rows, self.index.numbers)].astype(np.int64)
+        entities = first + np.arange(min(int(np.searchsorted(np.cumsum(sizes), rows)) + 1, len(sizes)))
+        after = first + len(entities)
+        entities = entities[self.slices.size[entities] > 0]
+        sizes = self.slices.size[entities].astype(np.int64)
         slots = _ranges(self.slices.start[entities], sizes)
         added = self.arena.sums[slots + 1] - self.arena.sums[slots]
-        rows = {"at": self.arena.at[slots], "ids": self.arena.ids[slots], "added": added}
-        return {"keys": self.index.keys[entities], "sizes": sizes, **rows}
+        part = Part(self.index.keys[entities], sizes, self.arena.at[slots], self.arena.ids[slots], added)
+        return part, after if after < self.index.numbers else -1
 
-    def restore(self, packed: Mapping[str, np.ndarray]) -> None:
-        """Take over what another packed; this one must be new and have as many columns."""
-        sizes = packed["sizes"].astype(np.int64)
-        entities = self.index.number(packed["keys"])
+    def adopt(self, part: Part) -> None:
+        """Take in what another timeline copied, of as many words and columns; entities beyond `most` are left out."""
+        entities = self.index.number(part.keys)
         self._follow_index()
-        rooms = np.searchsorted(ROOMS, sizes + 1)
-        starts = np.cumsum(ROOMS[rooms]) - ROOMS[rooms]
-        used = int(ROOMS[rooms].sum())
-        slots = _ranges(starts, sizes)
-        sums = np.zeros((len(slots) + 1, packed["added"].shape[1]), np.int64)
-        np.cumsum(packed["added"], axis=0, out=sums[1:])
-        room = max(used, FIRST)
-        shapes = ((room,), (room, packed["ids"].shape[1]), (room, sums.shape[1]))
-        self.arena = Arena(*(np.zeros(shape, np.int64) for shape in shapes))
-        self.arena.at[slots], self.arena.ids[slots] = packed["at"], packed["ids"]
-        self.arena.sums[slots] = sums[:-1]
-        self.arena.sums[starts + sizes] = sums[np.cumsum(sizes)]
-        self.slices.start[entities], self.slices.size[entities], self.slices.room[entities] = starts, sizes, rooms
-        self.slices.free[0] = used
-        self.rows = len(slots)
+        known = (entities >= 0) & (self.slices.size[entities] > 0)
+        entities[known] = -1
+        self._reserve(int(ROOMS[np.searchsorted(ROOMS, part.sizes + 1)].sum()))
+        self.rows += append(
+            self.arena, self.slices, entities, part.sizes, Rows(entities, part.at, part.ids, part.added)
+        )
+        if known.any():  # an entity that was evicted and came again while others were copied is there twice
+            rows = np.repeat(known, part.sizes)
+            self.insert(np.repeat(part.keys, part.sizes)[rows], part.at[rows], part.ids[rows], part.added[rows])
 
     def _touch(self, entities: np.ndarray) -> None:
         if len(entities) <= NEAR:
@@ -158,7 +164,13 @@ class Timeline:
             compact(self.arena, self.slices, held[np.argsort(self.slices.start[held])])
             return
         slots = len(self.arena.at)
-        slots += max(FIRST, int(slots * GROWTH), min(4 * rows, slots))
+        self._resize(slots + max(FIRST, int(slots * GROWTH), min(4 * rows, slots)))
+
+    def _reserve(self, slots: int) -> None:
+        """Have so many slots free at the arena's end."""
+        self._resize(max(len(self.arena.at), int(self.slices.free[0]) + slots))
+
+    def _resize(self, slots: int) -> None:
         for array in self.arena:
             array.resize((slots, *array.shape[1:]), refcheck=False)
 

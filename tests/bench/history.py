@@ -17,9 +17,12 @@ from streamscore.core.aggregate import Aggregate, raw
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
-from streamscore.core.history import Bounds, EntityHistory, Keyed, restored, warm
+from streamscore.core.history import Bounds, EntityHistory, Keyed
 from streamscore.core.identity import key_hashes
+from streamscore.core.timeline import Part
+from streamscore.core.warm import warm
 from tests.bench.rows import Row, publish
+from tests.copied import again
 
 ENTITIES, BATCH, BULK = 1_000_000, 4096, 1 << 17
 # Events that each entity has when a batch comes, and what is folded then.
@@ -118,17 +121,17 @@ def measure() -> list[Row]:
 def _lived() -> EntityHistory:
     """A history in which each of a million customers and terminals has events already, evenly over the horizon."""
     at = np.linspace(-SPAN / timedelta(microseconds=1), -1, HELD).astype(np.int64)
-    packed = {"bound": np.array([-(1 << 62)])}
-    for number, columns in (("0", 1), ("1", 0)):
-        packed |= {
-            f"{number}.keys": key_hashes([np.arange(ENTITIES)]),
-            f"{number}.sizes": np.full(ENTITIES, HELD),
-            f"{number}.at": np.tile(at, ENTITIES) + np.repeat(np.arange(ENTITIES), HELD),
-            f"{number}.ids": -np.arange(1, ENTITIES * HELD + 1).reshape(-1, 1),
-            f"{number}.added": np.full((ENTITIES * HELD, columns), 1234),
-        }
-    none = EntityHistory(TWELVE).packed()
-    return restored(TWELVE, packed | {name: array for name, array in none.items() if name.startswith("2.")})
+    history = EntityHistory(TWELVE)
+    for name, columns in (("customer", 1), ("terminal", 0)):
+        part = Part(
+            key_hashes([np.arange(ENTITIES)]),
+            np.full(ENTITIES, HELD),
+            np.tile(at, ENTITIES) + np.repeat(np.arange(ENTITIES), HELD),
+            -np.arange(1, ENTITIES * HELD + 1).reshape(-1, 1),
+            np.full((ENTITIES * HELD, columns), 1234),
+        )
+        history.adopt(name, part)
+    return history
 
 
 def _batches() -> list[Row]:
@@ -158,10 +161,10 @@ def _held() -> list[Row]:
     each = 50
     for columns in stream(entities * each, entities).batches(BULK):
         history.fold(history.read(columns))
-    again = restored(ONE, history.packed())
+    restored = again(ONE, history, BULK)
     return [
         Row("bytes per held event, one key and one value, as grown", history.nbytes / history.events, "B", "<= 32"),
-        Row("bytes per held event, the same after a restart", again.nbytes / again.events, "B", "<= 32"),
+        Row("bytes per held event, the same after a restart", restored.nbytes / restored.events, "B", "<= 32"),
     ]
 
 

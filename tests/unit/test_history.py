@@ -10,8 +10,10 @@ from streamscore.core.aggregate import Aggregate, raw
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
-from streamscore.core.history import Bounds, EntityHistory, restored, warm
-from tests.unit.test_history_laws import Numbered
+from streamscore.core.history import Bounds, Cursor, EntityHistory
+from streamscore.core.warm import warm
+from tests.copied import again
+from tests.unit.test_history_laws import Named, Numbered
 
 DAY = 86_400_000_000
 CUSTOMER = ("customer",)
@@ -160,19 +162,57 @@ def test_more_entities_than_allowed() -> None:
 
 
 def test_a_restart_goes_on() -> None:
-    """A restored history has the numbers, the repetitions and the bound of the one that was packed."""
+    """A history that adopted a copy has the numbers and the repetitions of the one that was copied."""
     history = EntityHistory(PAST)
     fold(history, (1, 0, 1), (2, 1, 1), (3, 1, 2), (4, 41, 2))
     history.fold_labels(labels((1, 0, 1, True, 3), (8, 30, 9, True, 33)))
     history.trim(int(31.5 * DAY), 4)
-    again = restored(PAST, history.packed())
+    restored = again(PAST, history, rows=1)
     asked = [(9, 35, 1), (9, 42, 2), (4, 41, 2)]
     for name in ("count", "mean", "risk"):
-        assert np.array_equal(ask(again, name, *asked), ask(history, name, *asked), equal_nan=True)
-    assert again.bound == history.bound
-    assert fold(again, (3, 1, 2), (5, 41, 2)) == [False, True]
-    assert again.unmatched_labels() == history.unmatched_labels() == 1
-    assert restored(PAST, EntityHistory(PAST).packed()).events == 0
+        assert np.array_equal(ask(restored, name, *asked), ask(history, name, *asked), equal_nan=True)
+    assert fold(restored, (3, 1, 2), (5, 41, 2)) == [False, True]
+    assert restored.unmatched_labels() == history.unmatched_labels() == 1
+    assert again(PAST, EntityHistory(PAST)).events == 0
+
+
+def test_what_comes_while_it_is_copied_is_folded_again() -> None:
+    """Copying takes many turns: events folded between two, evictions and new entities do no harm."""
+    history = EntityHistory(PAST, Bounds(slack=timedelta(0)))
+    before = [(n, n % 5, n % 7) for n in range(70)]
+    fold(history, *before)
+    fresh, cursor = EntityHistory(PAST, Bounds(slack=timedelta(0))), Cursor()
+    meanwhile = [[(100 + turn, 50, (turn * 3) % 11), (200 + turn, 49, turn % 7)] for turn in range(40)]
+    for told in meanwhile:
+        if cursor:
+            name, part, cursor = history.copied(cursor, 4)
+            fresh.adopt(name, part)
+        fold(history, *told)
+        history.trim(50 * DAY, 2)
+    assert cursor is None
+    fresh.bound = history.bound
+    fold(fresh, *(event for told in meanwhile for event in told))
+    asked = [(999, 50, customer) for customer in range(11)]
+    for name in ("count", "mean"):
+        assert np.array_equal(ask(fresh, name, *asked), ask(history, name, *asked), equal_nan=True)
+
+
+def test_ids_that_grew_longer_while_they_were_copied() -> None:
+    """A copy of short ids is adopted beside one of longer ones."""
+    kind = EventType("named", Named, ("customer",), FeatureSet(()), "bad", history=(WINDOWS[0],))
+    history, fresh = EntityHistory(kind), EntityHistory(kind)
+    there = {raw("customer"): np.array([1, 2]), "occurred_at": np.array([1, 2])}
+    short, long = ({raw("event_id"): ids, **there} for ids in (["a", "b"], ["c" * 30, "d"]))
+    history.fold(history.read(short))
+    name, early, cursor = history.copied(Cursor(), 1)
+    assert cursor is not None
+    history.fold(history.read(long))
+    _, late, _ = history.copied(cursor, 9)
+    for part in (early, late, early):
+        fresh.adopt(name, part)
+    assert fresh.events == history.events - 1
+    assert fresh.fold(fresh.read(short)).tolist() == [False, False]
+    assert fresh.fold(fresh.read(long)).tolist() == [True, False]
 
 
 def test_held_bytes() -> None:
@@ -190,7 +230,7 @@ def test_held_bytes() -> None:
         history.fold(history.read(told))
     assert history.events == 200_000
     assert history.nbytes / history.events <= 32
-    assert restored(COUNTED, history.packed()).nbytes / history.events <= 32
+    assert again(COUNTED, history, rows=50_000).nbytes / history.events <= 32
 
 
 def test_sums_of_a_hot_entity_are_exact() -> None:
@@ -205,9 +245,9 @@ def test_sums_of_a_hot_entity_are_exact() -> None:
 
 def test_warming_compiles_everything() -> None:
     """After `warm` nothing is compiled any more: no kernel has a signature that it had not."""
-    from streamscore.core import answer, entity_index, identity, labels, measure, slices  # noqa: PLC0415
+    from streamscore.core import answer, entity_index, identity, labels, measure, places, slices  # noqa: PLC0415
 
-    kernels = [k for m in (answer, entity_index, identity, labels, measure, slices) for k in vars(m).values()]
+    kernels = [k for m in (answer, entity_index, identity, labels, measure, places, slices) for k in vars(m).values()]
     kernels = [kernel for kernel in kernels if hasattr(kernel, "signatures")]
     warm(PAST)
     before = [len(kernel.signatures) for kernel in kernels]

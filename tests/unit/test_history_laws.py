@@ -16,8 +16,9 @@ from msgspec import Meta
 from streamscore.core.aggregate import Aggregate, AggregateKind
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
-from streamscore.core.history import Bounds, EntityHistory, restored
+from streamscore.core.history import Bounds, EntityHistory
 from streamscore.core.late_label import label_columns, label_type
+from tests.copied import again
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 LAW = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -179,7 +180,8 @@ class Teller:
         self.history.trim(int(oldest.timestamp()) * 1_000_000, 1)
 
     def restart(self) -> None:
-        self.history = restored(self.event_type, self.history.packed(), Bounds(slack=timedelta(0)))
+        """Go on with a new history that adopts a copy of this one, made a few rows at a time."""
+        self.history = again(self.event_type, self.history, rows=3, slack=timedelta(0))
 
     def ask(self, asked: Sequence[Any]) -> dict[str, np.ndarray]:
         return self.history.query(self.history.read(self.event_type.columns(asked)))
@@ -188,8 +190,8 @@ class Teller:
 def told_somehow(draw: st.DrawFn, teller: Teller, come: list[Any], answers: list[Answer], oldest: datetime) -> None:
     """Everything in any order, in batches of any size, some of it again, with trims and restarts between."""
     things: list[Any] = draw(st.permutations([*come, *answers]))
-    again = draw(st.lists(st.sampled_from(things), max_size=8)) if things else []
-    things = [*things, *again]
+    repeated = draw(st.lists(st.sampled_from(things), max_size=8)) if things else []
+    things = [*things, *repeated]
     seen: set[Any] = set()
     while things:
         size = draw(st.integers(1, len(things)))

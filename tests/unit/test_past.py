@@ -15,9 +15,10 @@ from streamscore.core.event import Record
 from streamscore.core.feature import Feature, FeatureSet, as_is
 from streamscore.core.history import Bounds
 from streamscore.core.late_label import decode_labels
-from streamscore.core.past import Past
+from streamscore.core.past import Past, Standing
 from streamscore.core.pipeline import conclude, judge
 from streamscore.core.transaction import TRANSACTION
+from tests.copied import copies
 from tests.samples import NOW, PAYMENT, StubScorer, bundle, by_amount
 
 CUSTOMER = ("customer_id",)
@@ -154,3 +155,45 @@ def test_late_events_are_counted(past: Past) -> None:
     assert past.late == 0
     assert counts(past, [entry(0, NOON - HOUR, partition=1), entry(1, NOON + HOUR)]) == [1, 3]
     assert past.late == 1
+
+
+def copied(past: Past, before: Standing) -> Past:
+    """A past that goes on where one stands now, whose history began to be copied earlier."""
+    fresh = Past(TYPE, Bounds(slack=timedelta(0)), dict.fromkeys(past.folded, 0))
+    for name, part in copies(past.history, 2):
+        fresh.history.adopt(name, part)
+    fresh.resume(before, past.standing())
+    return fresh
+
+
+def test_a_past_goes_on_from_a_copy(past: Past) -> None:
+    """It folds what follows, asks what is read again as before, and tells repetitions as the first one would have."""
+    first, again = entry(0, NOON, event_id="e"), entry(1, NOON, event_id="e")
+    meanwhile = [entry(2, NOON + HOUR), entry(0, NOON + 2 * HOUR, partition=1)]
+    counts(past, [first, again])
+    before = past.standing()
+    counts(past, meanwhile)
+    fresh = copied(past, before)
+    assert fresh.folded[("events", 0)] == 2
+    for entries, numbers, repeated in (
+        ([first, again], [1, 1], {1}),  # committed late: read again
+        (meanwhile, [2, 3], set()),  # in the copy already, and no repetition
+        ([entry(3, NOON + 3 * HOUR), entry(4, NOON + 2 * HOUR, event_id="1-0")], [4, 3], {1}),
+    ):
+        prepared = fresh.prepare(entries, BUNDLE, ALL)
+        assert (prepared.matrix[:, 0].tolist(), set(prepared.duplicates)) == (numbers, repeated)
+    assert fresh.history.tally.duplicates == 1
+
+
+def test_a_copy_keeps_what_was_known_of_its_beginning() -> None:
+    """Since when it is complete, which partitions are not known yet, and what must not be forgotten."""
+    past = Past(TYPE, Bounds(slack=timedelta(0)), {("events", 0): 7, ("events", 1): 9})
+    counts(past, [entry(7 + n, NOON + n * HOUR) for n in range(2000)])
+    past.forget({("events", 0): 1200, ("events", 1): -1})
+    fresh = copied(past, past.standing())
+    assert fresh.complete_since == past.complete_since > 0
+    assert past.standing().needed == [("events", 0, 1200)]
+    fresh.forget({("events", 0): 1200})
+    assert fresh.history.bound == past.history.bound
+    counts(fresh, [entry(9, NOON + 2000 * HOUR, partition=1)])
+    assert fresh.complete_since == (NOON + 2000 * HOUR + DAY).timestamp()

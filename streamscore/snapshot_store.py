@@ -1,0 +1,172 @@
+"""Snapshots of a past: they only make a restart quicker, and can be thrown away at any time.
+
+    <url>/<event type>/<when>-<who>/00000.parquet … manifest.json
+
+A part holds rows of whole entities: `entity` (the hash of its key) stands on the first row of each. The
+manifest, with the digest of every part, is written last: without it nothing is there. Any fsspec URL will do.
+"""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+
+import fsspec
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamscore.core.past import Standing
+from streamscore.core.timeline import Part
+from streamscore.errors import DataError, SettingsError
+
+MANIFEST = "manifest.json"
+# Two, so that a worker that began to read one may finish while the next is made.
+KEPT = 2
+# A snapshot without a manifest that is as old as this was given up.
+GIVEN_UP = timedelta(hours=6)
+NAMED = "%Y%m%dT%H%M%S"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One file of a snapshot: the timeline its rows are of, how many, and the SHA-256 of the file."""
+
+    file: str
+    timeline: str
+    rows: int
+    digest: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a snapshot is: what it was declared as, of which topics, where its past stood, and its files.
+
+    `before` and `after` is where the past stood when copying began and when it ended; `topics` are ids by name.
+    """
+
+    declaration: str
+    topics: dict[str, str]
+    before: Standing
+    after: Standing
+    parts: list[Written]
+    digest: str = ""
+
+
+class SnapshotStore:
+    """The snapshots of one event type under a URL. Other errors than its own are the file system's."""
+
+    def __init__(self, url: str, event_type: str) -> None:
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except Exception as error:  # the file systems of fsspec raise whatever they like
+            scheme = url.partition("://")[0]  # the rest can hold a password
+            raise SettingsError(f"snapshots at {scheme}:// cannot be opened: {type(error).__name__}") from None
+        self._root = f"{root.rstrip('/')}/{event_type}"
+
+    def names(self) -> list[str]:
+        """Every complete snapshot, newest first."""
+        return sorted({PurePosixPath(path).parent.name for path in self._fs.glob(f"{self._root}/*/{MANIFEST}")})[::-1]
+
+    def manifest(self, name: str) -> Manifest:
+        """What a snapshot says of itself; DataError when it is damaged."""
+        try:
+            manifest = msgspec.json.decode(self._fs.cat_file(f"{self._root}/{name}/{MANIFEST}"), type=Manifest)
+        except msgspec.DecodeError as error:
+            raise DataError(f"snapshot {name}: {MANIFEST} is none: {error}") from None
+        if manifest.digest != _digest_of(manifest):
+            raise DataError(f"snapshot {name}: {MANIFEST} does not have the digest that it gives")
+        return manifest
+
+    def part(self, name: str, written: Written) -> Part:
+        """The rows of one file; DataError when it is not the one that was written."""
+        content = self._fs.cat_file(f"{self._root}/{name}/{written.file}")
+        if hashlib.sha256(content).hexdigest() != written.digest:
+            raise DataError(f"snapshot {name}: {written.file} does not have the digest its manifest gives")
+        return _decoded(content)
+
+    def add(self, name: str, number: int, timeline: str, pieces: Sequence[Part]) -> Written:
+        """Write rows of one timeline as a snapshot's file of that number."""
+        content, file = _encoded(pieces), f"{number:05}.parquet"
+        self._fs.makedirs(f"{self._root}/{name}", exist_ok=True)
+        self._fs.pipe_file(f"{self._root}/{name}/{file}", content)
+        rows = sum(len(piece.at) for piece in pieces)
+        return Written(file, timeline, rows, hashlib.sha256(content).hexdigest())
+
+    def complete(self, name: str, manifest: Manifest) -> None:
+        """Write the manifest: from now on the snapshot is there."""
+        manifest = msgspec.structs.replace(manifest, digest=_digest_of(manifest))
+        path = f"{self._root}/{name}/{MANIFEST}"
+        # A folder shows a file while it is written; an object appears when it is whole.
+        self._fs.pipe_file(f"{path}.part", msgspec.json.encode(manifest))
+        self._fs.mv(f"{path}.part", path)
+
+    def tidy(self, now: datetime) -> None:
+        """Remove all but the newest, and what was begun long ago and never completed."""
+        complete = self.names()
+        begun = {PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False)}
+        given_up = {name for name in begun.difference(complete) if (at := made_at(name)) and now - at > GIVEN_UP}
+        for name in (*complete[KEPT:], *given_up):
+            self._fs.rm(f"{self._root}/{name}", recursive=True)
+
+
+def name_of(now: datetime, who: str) -> str:
+    """The name of a snapshot that is begun now; names sort by time."""
+    return f"{now.astimezone(UTC).strftime(NAMED)}-{who}"
+
+
+def made_at(name: str) -> datetime | None:
+    """When a snapshot was begun, by its name; None for what is no snapshot."""
+    try:
+        return datetime.strptime(name.partition("-")[0], NAMED).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _digest_of(manifest: Manifest) -> str:
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(manifest, digest=""))).hexdigest()
+
+
+def _encoded(pieces: Sequence[Part]) -> bytes:
+    words, columns = pieces[0].ids.shape[1], pieces[0].added.shape[1]
+    arrays = {
+        "entity": [_firsts(piece) for piece in pieces],
+        "at": [piece.at for piece in pieces],
+        **{f"id_{word}": [piece.ids[:, word] for piece in pieces] for word in range(words)},
+        **{f"added_{column}": [piece.added[:, column] for piece in pieces] for column in range(columns)},
+    }
+    table = pa.table({name: pa.chunked_array(list(map(pa.array, chunks))) for name, chunks in arrays.items()})
+    # Neighbours differ by little: packed differences are smaller than zstd makes them, and five times as quick.
+    encodings = {name: "PLAIN" if name == "entity" else "DELTA_BINARY_PACKED" for name in arrays}
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="none", use_dictionary=False, column_encoding=encodings)
+    return file.getvalue()
+
+
+def _firsts(part: Part) -> pa.Array:
+    """The key of each entity on its first row, null on the others."""
+    keys, others = np.zeros(len(part.at), np.uint64), np.ones(len(part.at), bool)
+    first = np.cumsum(part.sizes) - part.sizes
+    keys[first], others[first] = part.keys, False
+    return pa.array(keys, mask=others)
+
+
+def _decoded(content: bytes) -> Part:
+    table = pq.read_table(pa.BufferReader(content)).combine_chunks()
+    names = table.column_names
+    first = np.flatnonzero(table["entity"].is_valid().to_numpy())
+    return Part(
+        keys=np.array(table["entity"].drop_null()),
+        sizes=np.diff(np.append(first, table.num_rows)),
+        at=np.array(table["at"]),
+        ids=_matrix(table, [name for name in names if name.startswith("id_")]),
+        added=_matrix(table, [name for name in names if name.startswith("added_")]),
+    )
+
+
+def _matrix(table: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """Columns side by side, in arrays of the kind for which the kernels are compiled: writable, row after row."""
+    found = np.empty((table.num_rows, len(names)), np.int64)
+    for column, name in enumerate(names):
+        found[:, column] = table[name].to_numpy()
+    return found
