@@ -1,10 +1,11 @@
 """How the Kafka clients are configured, and what one may ask a broker before work begins."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from streamscore.core.event import Record
@@ -133,6 +134,15 @@ def _common(kafka: Kafka, on_error: OnError) -> dict[str, Any]:
 def partitions_of(client: Any, timeout: float) -> dict[str, int]:
     """Topics and their partition counts; KafkaException when no broker answers in time."""
     return {name: len(topic.partitions) for name, topic in client.list_topics(timeout=timeout).topics.items()}
+
+
+def topic_ids(kafka: Kafka, topics: Sequence[str]) -> dict[str, str]:
+    """The ids of topics, which a topic that was deleted and made anew does not share; those the broker tells."""
+    ids = {}
+    for name, future in admin(kafka).describe_topics(TopicCollection(list(topics)), request_timeout=10).items():
+        with suppress(KafkaException):  # not permitted, or too old a broker
+            ids[name] = str(future.result().topic_id)
+    return ids
 
 
 def create_topics(kafka: Kafka, partitions: Mapping[str, int], replication: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ from streamscore.kafka_clients import as_partition, as_record, consumer
 from streamscore.kafka_health import Health
 from streamscore.kafka_hooks import Hooks
 from streamscore.kafka_silence import Silence
-from streamscore.kafka_start import earliest, start_offsets
+from streamscore.kafka_start import Kept, kept, start_offsets
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
@@ -79,14 +79,14 @@ class KafkaSource:
     def owned(self) -> Collection[Partition]:
         return self.scored_from.keys()
 
-    def follow(self, topics: Sequence[str]) -> dict[Partition, int]:
-        """Read every partition of some topics, whoever owns it, from the oldest record kept; where that is."""
+    def follow(self, topics: Sequence[str]) -> dict[Partition, Kept]:
+        """Say what every partition of some topics keeps: `read_from` begins to read them, whoever owns them."""
         try:
-            starts = earliest(self._owner, topics)
+            found = kept(self._owner, topics)
         except KafkaException as error:
             raise BrokerError(f"where topics begin cannot be asked: {error.args[0].str()}") from None
-        self._followed |= starts.keys()
-        return starts
+        self._followed |= found.keys()
+        return found
 
     def follow_new(self, topics: Sequence[str]) -> None:
         """Read partitions too that topics were given since: history is made of all events."""

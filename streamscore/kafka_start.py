@@ -35,6 +35,14 @@ class Start(NamedTuple):
     fresh: bool
 
 
+class Kept(NamedTuple):
+    """The offset of a partition's oldest record, the one after its newest, and where the group stands, or below 0."""
+
+    first: int
+    end: int
+    committed: int
+
+
 def start_offsets(owner: Consumer, kafka: Kafka, partitions: Sequence[Partition]) -> dict[Partition, Start]:
     """Where to begin in each partition, as far as that can be said now: one without a leader is left out.
 
@@ -97,8 +105,10 @@ def _first_offset(owner: Consumer, kafka: Kafka, partition: Partition, group_kno
     return int(found if found >= 0 else high)
 
 
-def earliest(client: Consumer, topics: Sequence[str]) -> dict[Partition, int]:
-    """The offset of the oldest record kept in every partition of some topics. KafkaException without a broker."""
+def kept(client: Consumer, topics: Sequence[str]) -> dict[Partition, Kept]:
+    """What every partition of some topics keeps. KafkaException without a broker."""
     known = client.list_topics(timeout=REQUEST_SECONDS).topics
-    partitions = [(topic, number) for topic in topics for number in known[topic].partitions]
-    return {p: int(client.get_watermark_offsets(TopicPartition(*p), timeout=REQUEST_SECONDS)[0]) for p in partitions}
+    partitions = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+    committed = {as_partition(p): p.offset for p in _committed(client, partitions)}
+    ranges = {as_partition(p): client.get_watermark_offsets(p, timeout=REQUEST_SECONDS) for p in partitions}
+    return {p: Kept(int(first), int(end), committed[p]) for p, (first, end) in ranges.items()}

@@ -126,6 +126,15 @@ class Metrics:
             by_type,
             registry=r,
         )
+        self._snapshots_failed = Counter(
+            "streamscore_history_snapshot_failures", "Snapshots that could not be made", by_type, registry=r
+        )
+        self._snapshot_at = Gauge(
+            "streamscore_history_snapshot_seconds",
+            "Time at which the newest complete snapshot was begun, by this worker or another; 0 before the first",
+            by_type,
+            registry=r,
+        )
         self.left_to_fold = Gauge("streamscore_history_left_to_fold", "Records read for history later", registry=r)
         self.spread = Gauge(
             "streamscore_partitions_apart_seconds", "How far partitions are apart in event time", by_type, registry=r
@@ -155,6 +164,12 @@ class Metrics:
         for what, count in {**asdict(history.tally), "late": past.late}.items():
             self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
             self._counted[name, what] = count
+
+    def snapshot(self, event_type: str, begun_at: float | None) -> None:
+        """Say when the newest snapshot was begun (seconds since 1970), or count one that failed."""
+        self._snapshots_failed.labels(event_type).inc(begun_at is None)
+        if begun_at is not None:
+            self._snapshot_at.labels(event_type).set(begun_at)
 
     def batch(self, event_type: str, decisions: Sequence[str], outcome: Outcome) -> None:
         """Count what a batch produced."""

@@ -124,6 +124,8 @@ class History(_Section):
         86_400.0, ge=0, le=CENTURY, description="how late an event may come and still be counted right, s"
     )
     max_entities: int = Field(50_000_000, ge=1, description="entities of a kind that are kept")
+    snapshots: str | None = Field(None, description="folder or fsspec URL of snapshots, which make a restart quick")
+    snapshot_seconds: float = Field(300.0, ge=1, le=86_400, description="time between two snapshots, s")
     allow_partial: bool = Field(False, description="score although the topic no longer holds the whole horizon")
 
 

@@ -156,9 +156,9 @@ def _decoded(content: bytes) -> Part:
     names = table.column_names
     first = np.flatnonzero(table["entity"].is_valid().to_numpy())
     return Part(
-        keys=np.array(table["entity"].drop_null()),
+        keys=table["entity"].drop_null().to_numpy().copy(),
         sizes=np.diff(np.append(first, table.num_rows)),
-        at=np.array(table["at"]),
+        at=table["at"].to_numpy().copy(),
         ids=_matrix(table, [name for name in names if name.startswith("id_")]),
         added=_matrix(table, [name for name in names if name.startswith("added_")]),
     )

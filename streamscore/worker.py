@@ -7,7 +7,6 @@ A crash anywhere repeats work and loses none: what is committed has all its outp
 
 import gc
 import logging
-import sys
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from streamscore.core.order import Partition
 from streamscore.core.pipeline import conclude
 from streamscore.delivery import Delivery
 from streamscore.errors import DrainTimeout
+from streamscore.interpreter import undisturbed
 from streamscore.kafka_hooks import Hooks
 from streamscore.kafka_sink import KafkaSink
 from streamscore.kafka_source import KafkaSource
@@ -49,9 +49,6 @@ BUFFERED_BATCHES = 8
 # Collections run when the stream is quiet; at full speed at most this often. One costs tens of
 # milliseconds; left to itself the collector takes a third of the throughput.
 COLLECT_SECONDS = 30.0
-# The model's thread asks for the interpreter some ten times a batch; with Python's 5 ms each it would
-# wait longer than it computes.
-SWITCH_SECONDS = 0.0005
 
 
 class Worker:
@@ -85,18 +82,15 @@ class Worker:
         self._source = KafkaSource(self._settings.kafka, list(self._topics.events), hooks)
         sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.health.on_error, self._no_room)
         self._delivery = Delivery(self._source, sink, self.metrics)
-        self._recall = Recall(self._source, self._settings.history)
-        self._recall.begin(self._streams, self._topics)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        self._recall = Recall(self._source, self._settings, self.metrics)
+        self._recall.begin(self._streams, self._topics, self.pulse.turn)
         try:
-            while not self._stopping:
-                self._turn(watch)
-            self._drain()
+            with undisturbed():
+                while not self._stopping:
+                    self._turn(watch)
+                self._drain()
         finally:
-            gc.enable()
+            self._recall.close()
             self._source.close()
         sink.close()
 
@@ -111,6 +105,8 @@ class Worker:
         if idle:
             self._conclude()
         self._confirm()
+        if self._recall.copy():
+            self._lap("snapshot")
         self._look_around(pending, idle)
 
     def _read(self) -> bool:
@@ -241,7 +237,7 @@ class Worker:
             gc.collect()
 
     def _report(self) -> None:
-        self._recall.look(self.metrics)
+        self._recall.look()
         self.metrics.orders({name: stream.order for name, stream in self._streams.items()})
         self.metrics.lags(self._source.lag(), self._newest, time.time())
         self.metrics.partitions.set(len(self._source.owned))

@@ -135,6 +135,43 @@ def scored(way: Road, labels: str, case: Case, workers: int, program: Sequence[s
         books.close()
 
 
+def restarted(kafka: Endpoint, case: Case, restarts: int) -> tuple[Road, list[str]]:
+    """One worker that is killed with -9 and started again from its newest snapshot, after each part of the stream.
+
+    The logs of all of its lives are given back.
+    """
+    way, labels = road(kafka, case.store, PARTITIONS, EVENT_TYPE), kafka.new_topic(2)
+    table, snapshots = pq.read_table(case.events), case.folder / f"{way.group}-snapshots"
+    settings = {
+        "publish_features": "all",
+        "labels": f"{{{labels}: '{EVENT_TYPE}'}}",
+        "history.snapshots": snapshots,
+        "history.snapshot_seconds": 2,
+    }
+    books, logs = Books(way), []
+    size = table.num_rows // (restarts + 1) + 1
+    for life in range(restarts + 1):
+        part = table.slice(life * size, size)
+        produce(way, events_of(part))
+        produce(way._replace(input=labels), labels_of(part))
+        worker = Worker(way, case.folder / f"{way.group}-{life}.log", settings)
+        try:
+            if life < restarts:
+                # What is scored after a snapshot is read again by the next life.
+                until(
+                    lambda: books.read() > sum(books.ends().values()) - size // 2, 300, "half is scored", worker.alive
+                )
+                known = set(snapshots.glob("*/*/manifest.json"))
+                until(lambda: set(snapshots.glob("*/*/manifest.json")) - known, 60, "a snapshot is made", worker.alive)  # noqa: B023
+            else:
+                books.await_all(600, worker.alive)
+        finally:
+            worker.kill()
+        logs.append(worker.log())
+    books.close()
+    return way, logs
+
+
 def differences(way: Road, expected: pa.Table) -> dict[str, int]:
     """How many events have another number than the file, by feature; every score is looked at, repeated ones too."""
     ids, found = published(way)

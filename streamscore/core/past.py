@@ -151,7 +151,7 @@ class Past:
 
         A partition that is committed to its end holds nothing.
         """
-        self._committed = {partition: offset for partition, offset in committed.items() if offset >= 0}
+        self._committed = {p: offset for p, offset in committed.items() if offset >= 0 and p in self.folded}
         oldest = self._newest
         for partition, steps in self._steps.items():
             offset = committed.get(partition, -1)

@@ -27,3 +27,11 @@ def test_the_comparison_can_fail(kafka: Endpoint, case: online.Case) -> None:
     wrong = online.compared(kafka, case, workers=1, program=online.CARELESS)
     assert wrong["terminal_nb_tx_1day"] > 100, wrong
     assert wrong["customer_nb_tx_7day_window"] == 0
+
+
+def test_a_worker_goes_on_from_a_snapshot(kafka: Endpoint, case: online.Case) -> None:
+    """Killed with -9 and started from a snapshot, it gives the numbers of the file to every event."""
+    way, logs = online.restarted(kafka, case, restarts=1)
+    wrong = online.differences(way, online.offline(case))
+    assert not any(wrong.values()), wrong
+    assert ["rows are restored of snapshot" in log for log in logs] == [False, True]

@@ -1,0 +1,86 @@
+"""A past to begin with: that of the newest snapshot that can be trusted, else an empty one."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from streamscore.core.event_type import EventType
+from streamscore.core.history import Bounds
+from streamscore.core.order import Partition
+from streamscore.core.past import Past
+from streamscore.errors import DataError
+from streamscore.kafka_start import Kept
+from streamscore.snapshot_store import Manifest, SnapshotStore
+
+# Counted up when the same declaration means other rows: ids hashed otherwise, sums in other units.
+FORMAT = 1
+
+log = logging.getLogger("streamscore.worker")
+
+Told = Callable[[str], None]
+
+
+class Retained(NamedTuple):
+    """The stream of which a past is, as far as it can be read again: what its topics keep, and their ids."""
+
+    event_type: EventType
+    bounds: Bounds
+    kept: Mapping[Partition, Kept]
+    topics: dict[str, str]
+
+    @property
+    def empty(self) -> Past:
+        return Past(self.event_type, self.bounds, {partition: kept.first for partition, kept in self.kept.items()})
+
+
+def declaration(event_type: EventType, horizon: int) -> str:
+    """A digest of everything that decides which rows a history holds, and for how long (µs)."""
+    ids = [(f.name, f.kind, f.whole, f.nullable, sorted(map(str, f.codes))) for f in event_type.identified]
+    text = repr((FORMAT, event_type.name, horizon, event_type.history, ids))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -> Past:
+    """The past of the newest snapshot that fits, else an empty one; `latest` is where a new group starts."""
+    try:
+        for name in store.names():
+            try:
+                manifest = store.manifest(name)
+                if reason := _unfit(manifest, stream, latest):
+                    log.warning("snapshot %s is not used: %s", name, reason)
+                    continue
+                return _adopted(stream, store, name, manifest, told)
+            except (DataError, FileNotFoundError) as error:  # another worker may just have removed it
+                log.error("a snapshot is not used: %s", error)
+    except Exception as error:  # the file systems of fsspec raise whatever they like
+        log.error("snapshots cannot be read: %s: %s", type(error).__name__, error)
+    return stream.empty
+
+
+def _unfit(manifest: Manifest, stream: Retained, latest: bool) -> str | None:
+    """Why a snapshot is not the past of a stream as it now is."""
+    if manifest.declaration != declaration(stream.event_type, stream.empty.horizon):
+        return "what is declared as history has changed"
+    if any(manifest.topics.get(name, found) != found for name, found in stream.topics.items()):
+        return "a topic is another one of the same name"
+    for topic, partition, offset in manifest.before.folded:
+        there = stream.kept.get((topic, partition))
+        if there is None or not there.first <= offset <= there.end:
+            return f"{topic} partition {partition} does not keep what follows it, from offset {offset} on"
+    for topic, partition, offset in manifest.before.needed:
+        committed = stream.kept[topic, partition].committed
+        if 0 <= committed < offset or (committed < 0 and not latest):
+            return f"{topic} partition {partition} is to be scored from before offset {offset}: what that needs is gone"
+    return None
+
+
+def _adopted(stream: Retained, store: SnapshotStore, name: str, manifest: Manifest, told: Told) -> Past:
+    past, rows, total = stream.empty, 0, sum(part.rows for part in manifest.parts)
+    for part in manifest.parts:
+        past.history.adopt(part.timeline, store.part(name, part))
+        rows += part.rows
+        told(f"history: {rows:,} of {total:,} rows of a snapshot are restored")
+    past.resume(manifest.before, manifest.after)
+    log.info("history: %d rows are restored of snapshot %s", total, name)
+    return past
