@@ -84,6 +84,7 @@ class Recall:
         past = restored(retained, store, kafka.start_from == "latest", told)
         identity = declaration(event_type, past.horizon), retained.topics
         done = partial(self._metrics.snapshot, event_type.name)
+        done(0.0)
         self._snapshots.append((SnapshotWriter(store, identity, history.snapshot_seconds, done), past))
         return past
 

@@ -33,6 +33,7 @@ CARELESS = (
     "from streamscore.cli import main\n"
     "main()",
 )
+RESTORED = "rows are restored of snapshot"
 WEEK = pa.scalar(7 * 24 * 3600 * 1_000_000, pa.duration("us"))
 
 
@@ -224,4 +225,11 @@ def rows(kafka: Endpoint, data: Path, folder: Path) -> list[Row]:
         wrong = compared(kafka, case, workers, program)
         print(f"  {name}: {wrong}", flush=True)
         found.append(Row(f"online = offline, {name}: numbers that differ", sum(wrong.values()), "numbers", bar))
-    return found
+    way, logs = restarted(kafka, case, restarts=3)
+    wrong, used = differences(way, offline(case)), sum(RESTORED in log for log in logs)
+    print(f"  1 worker and three restarts from snapshots: {wrong}", flush=True)
+    return [
+        *found,
+        Row("online = offline, three restarts: numbers that differ", sum(wrong.values()), "numbers", "== 0"),
+        Row("online = offline, three restarts: from a snapshot", used, "restarts", "== 3"),
+    ]

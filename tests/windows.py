@@ -17,7 +17,9 @@ from examples.handbook import TRANSACTION, WINDOWS
 from streamscore.core.aggregate import raw
 from streamscore.core.event import Columns
 from streamscore.core.history import EntityHistory
+from streamscore.snapshot_store import SnapshotStore
 from tests.bench.rows import Row
+from tests.copied import copies
 
 MINUTE = 60_000_000  # µs
 WEEK = 7 * 24 * 60 * MINUTE
@@ -66,6 +68,24 @@ def in_chunks(events: Columns, size: int) -> Numbers:
         chunk = taken(events, slice(start, start + size))
         history.fold_labels(chunk)
         found.append(history.following(chunk))
+    return {name: np.concatenate([numbers[name] for numbers in found]) for name in NAMES}
+
+
+def restarted(events: Columns, folder: Path, restarts: int) -> Numbers:
+    """The same, when the history is three times written to a snapshot and another one goes on from it."""
+    history, found = EntityHistory(TRANSACTION), []
+    store, rows = SnapshotStore(str(folder), TRANSACTION.name), len(events["occurred_at"])
+    for life, part in enumerate(np.array_split(np.arange(rows), restarts + 1)):
+        for start in range(0, len(part), 4096):
+            chunk = taken(events, part[start : start + 4096])
+            history.fold_labels(chunk)
+            found.append(history.following(chunk))
+        copied = copies(history, 100_000)
+        written = [store.add(f"life-{life}", n, name, [rows]) for n, (name, rows) in enumerate(copied)]
+        bound, history = history.bound, EntityHistory(TRANSACTION)
+        for file in written:
+            history.adopt(file.timeline, store.part(f"life-{life}", file))
+        history.bound = bound
     return {name: np.concatenate([numbers[name] for numbers in found]) for name in NAMES}
 
 
@@ -132,6 +152,7 @@ def rows(folder: Path) -> list[Row]:
         Row("windows: largest difference of a mean", max(largest[name] for name in MEANS), "amount", "<= 1e-9"),
         Row("windows: numbers that the command gives otherwise", unequal(taken(plain, at), found), "", "== 0"),
         Row("windows: numbers changed by chunks of 1,000", unequal(in_chunks(events, 1000), plain), "", "== 0"),
+        Row("windows: numbers changed by three restarts", unequal(restarted(events, folder, 3), plain), "", "== 0"),
         Row(
             "windows: numbers changed by arrival up to 10 minutes late", unequal(shuffled(events, 1), plain), "", "== 0"
         ),

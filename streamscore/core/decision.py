@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -46,6 +46,7 @@ class Score(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasons: tuple[Reason, ...] = ()
     duplicate: bool = False
     features: dict[str, float | None] | None = None
+    history_complete_since: datetime | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +74,13 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers | None
+
+
+class Times(NamedTuple):
+    """When a batch is scored, and since when the history behind it is complete; None without one."""
+
+    now: datetime
+    complete_since: datetime | None = None
 
 
 def bands(risks: np.ndarray, thresholds: Thresholds) -> np.ndarray:
@@ -106,9 +114,10 @@ def _words(bundle: Bundle, matrix: np.ndarray, row: int, column: int) -> str:
 
 
 def scores(
-    bundle: Bundle, entries: Sequence[Entry], risks: np.ndarray, why: dict[int, tuple[Reason, ...]], now: datetime
+    bundle: Bundle, entries: Sequence[Entry], risks: np.ndarray, why: dict[int, tuple[Reason, ...]], times: Times
 ) -> list[Score]:
     """One score per entry, in order; `why` gives the reasons of the rows that have some."""
+    now, complete_since = times
     event_type, version = bundle.event_type, bundle.manifest.version
     decisions = [event_type.decisions[band] for band in bands(risks, bundle.manifest.thresholds).tolist()]
     # Nine decimals are beyond float32's own precision and a third of the bytes of its repr.
@@ -134,6 +143,9 @@ def scores(
                 event.occurred_at,
                 now,
                 why.get(row, ()),
+                False,
+                None,
+                complete_since,
             )
         )
     return scored

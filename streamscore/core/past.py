@@ -8,6 +8,7 @@ folded first, whoever scores it, and then its own events are asked.
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import compress
 from operator import attrgetter, ge
 from typing import NamedTuple
@@ -104,6 +105,7 @@ class Past:
             duplicates={row for row, entry in enumerate(valid) if _place(entry) in self._repeated}
             if self._repeated
             else (),
+            complete_since=datetime.fromtimestamp(self.complete_since, UTC),
         )
 
     def _fold(self, events: Sequence[Entry], rows: Keyed) -> None:

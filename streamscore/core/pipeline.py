@@ -18,7 +18,7 @@ import numpy as np
 
 from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import DeadLetter, Entry
-from streamscore.core.decision import APPROVE, DECLINE, Message, Reason, Score, alert, bands, reasons, scores
+from streamscore.core.decision import APPROVE, DECLINE, Message, Reason, Score, Times, alert, bands, reasons, scores
 from streamscore.core.event import UNKNOWN, Columns, Headers, Record
 from streamscore.core.event_type import EventType
 from streamscore.core.order import Partition
@@ -67,7 +67,8 @@ def no_history(_: EventType, columns: Columns) -> Columns:
 class Prepared(NamedTuple):
     """A batch ready for the model: its entries, those that are events, their columns and feature matrix.
 
-    `duplicates` are the rows of events that came before, at another offset.
+    `duplicates` are the rows of events that came before, at another offset; `complete_since` is the time from
+    which on no event of any window is missing, None where no history is kept.
     """
 
     entries: Sequence[Entry]
@@ -75,6 +76,7 @@ class Prepared(NamedTuple):
     columns: Columns
     matrix: np.ndarray
     duplicates: Collection[int] = ()
+    complete_since: datetime | None = None
 
 
 class Judged(NamedTuple):
@@ -117,7 +119,7 @@ def conclude(
     """Everything a batch produces, encoded; `features_of` says which scores carry the features behind them."""
     entries, valid = prepared.entries, prepared.valid
     refused = [entry for entry in entries if entry.dead_letter is not None] if len(valid) < len(entries) else []
-    scored = scores(bundle, valid, judged.risks, judged.why, now)
+    scored = scores(bundle, valid, judged.risks, judged.why, Times(now, prepared.complete_since))
     for row in prepared.duplicates:
         scored[row] = msgspec.structs.replace(scored[row], duplicate=True)
     if features_of != "off":

@@ -72,9 +72,9 @@ class Stream(NamedTuple):
             yield {name: values[start : start + size] for name, values in self.columns.items()}
 
 
-def stream(rows: int, entities: int) -> Stream:
+def stream(rows: int, entities: int, seed: int = 1) -> Stream:
     """Events evenly over the horizon, each of a random customer and a random terminal."""
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(seed)
     columns = {
         "occurred_at": np.linspace(0, SPAN / timedelta(microseconds=1), rows).astype(np.int64),
         "amount": random.integers(100, 100_000, rows) / 100,

@@ -34,4 +34,4 @@ def test_a_worker_goes_on_from_a_snapshot(kafka: Endpoint, case: online.Case) ->
     way, logs = online.restarted(kafka, case, restarts=1)
     wrong = online.differences(way, online.offline(case))
     assert not any(wrong.values()), wrong
-    assert ["rows are restored of snapshot" in log for log in logs] == [False, True]
+    assert [online.RESTORED in log for log in logs] == [False, True]

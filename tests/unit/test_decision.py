@@ -16,6 +16,7 @@ from streamscore.core.decision import (
     SMALLEST_CONTRIBUTION,
     Reason,
     Score,
+    Times,
     alert,
     bands,
     reasons,
@@ -128,7 +129,7 @@ def scored(
     risks: list[float], model: Bundle = PAYMENTS, why: dict[int, tuple[Reason, ...]] | None = None
 ) -> list[Score]:
     entries = entries_of(model.event_type, [payment(event_id=f"e{i}") for i in range(len(risks))])
-    return scores(model, entries, np.array(risks, np.float32), why or {}, NOW)
+    return scores(model, entries, np.array(risks, np.float32), why or {}, Times(NOW))
 
 
 def test_a_score_tells_what_it_is_of() -> None:
@@ -150,7 +151,7 @@ def test_a_score_tells_what_it_is_of() -> None:
 def test_decisions_are_the_event_types_own() -> None:
     """An application is referred, not reviewed."""
     entries = entries_of(APPLICATION, [application()])
-    (score,) = scores(CREDITS, entries, np.array([0.6], np.float32), {}, NOW)
+    (score,) = scores(CREDITS, entries, np.array([0.6], np.float32), {}, Times(NOW))
     assert (score.decision, msgspec.to_builtins(score.entities)) == ("refer", {"applicant_id": "a1"})
 
 
@@ -160,8 +161,8 @@ def test_ids_depend_on_coordinates_only() -> None:
         PAYMENTS.manifest.model_copy(update={"version": "other-2"}), TRANSACTION, TRANSACTION.features, PAYMENTS.scorer
     )
     entries = entries_of(TRANSACTION, [payment()])
-    (first,) = scores(PAYMENTS, entries, np.array([0.1], np.float32), {}, NOW)
-    (again,) = scores(other, entries, np.array([0.9], np.float32), {}, NOW + timedelta(days=1))
+    (first,) = scores(PAYMENTS, entries, np.array([0.1], np.float32), {}, Times(NOW))
+    (again,) = scores(other, entries, np.array([0.9], np.float32), {}, Times(NOW + timedelta(days=1)))
     assert first.score_id == again.score_id == "events-0-0"
     assert first.model != again.model
     assert alert(again, "high").alert_id == first.score_id

@@ -141,6 +141,9 @@ def test_a_past_whose_beginning_is_deleted_says_since_when_it_is_complete() -> N
     assert past.complete_since == 0
     counts(past, [entry(7, NOON), entry(8, NOON + HOUR)])
     assert past.complete_since == (NOON + DAY).timestamp()
+    prepared = past.prepare([entry(9, NOON + 2 * DAY)], BUNDLE, {("events", 0): 7})
+    score = json.loads(conclude(prepared, BUNDLE, judge(BUNDLE, prepared.matrix), NOW).scores[0].value or b"")
+    assert score["history_complete_since"] == "2025-06-03T12:00:00Z"
 
 
 def test_a_partition_that_was_not_there_at_first_is_folded(past: Past) -> None:
