@@ -7,6 +7,27 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Preset = Literal["default", "dense", "logistic"]
 
 
+class GateSettings(BaseModel):
+    """What a new model must show before it takes the champion's place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    positives: int = Field(100, ge=2, description="least positives to choose by, and to judge by; fewer: shadow")
+    lift: float = Field(2.0, ge=1, description="least average precision, in shares of positives; less: reject")
+    margin: float = Field(0.02, ge=0, lt=1, description="average precision that counts as no worse than the champion's")
+    calibration: float = Field(0.02, gt=0, lt=1, description="largest expected calibration error; more: reject")
+    most_shift: float = Field(
+        0.25, gt=0, description="largest PSI of a feature since the champion's training; more: reject"
+    )
+    most_rate_change: float = Field(2.0, ge=1, description="largest factor by which the share of positives changes")
+    most_alert_change: float = Field(
+        2.0, ge=1, description="largest factor between alerts and their budget; more: shadow"
+    )
+    parity: float = Field(1e-5, gt=0, lt=1, description="largest difference between risks before saving and after")
+    microseconds: float = Field(500.0, gt=0, description="longest time of an event in a batch of 64 or 1,024, µs")
+    megabytes: float = Field(100.0, gt=0, description="largest bundle, MB")
+
+
 class TrainingSettings(BaseModel):
     """Recorded in the bundle: the same settings, data and package versions give the same weights."""
 
@@ -24,6 +45,8 @@ class TrainingSettings(BaseModel):
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
+
+    gates: GateSettings = GateSettings()
 
     @model_validator(mode="after")
     def _shares(self) -> "TrainingSettings":

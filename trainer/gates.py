@@ -1,0 +1,201 @@
+"""What a new model must show before it takes the champion's place: each gate with its numbers and a sentence.
+
+    data → positives → floors → champion → calibration → alerts → segments → parity → latency → size
+
+A gate that does not hold rejects the model, where it shows a fault, or leaves it in shadow, where it shows too little.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from streamscore.core.bundle import Thresholds
+from streamscore.core.profile import Profile, stability, unusual
+from trainer.bootstrap import Interval, average_precision, difference, ranking
+from trainer.settings import GateSettings
+
+Verdict = Literal["promote", "shadow", "reject"]
+
+# Bins of the calibration error.
+BINS = 15
+
+
+class Gate(NamedTuple):
+    """One gate: whether it holds, what happens `otherwise`, and what was found, in a sentence and as figures."""
+
+    name: str
+    holds: bool
+    otherwise: Verdict
+    said: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A candidate on rows that it has not seen: what is judged.
+
+    `labels` bool (rows,), `risks` and the `champion`'s calibrated risks float (rows,), None without a champion;
+    `blocks` says whose each row is; `segments` are named groups of rows, bool (rows,). `profiles` are those of each feature, of
+    what the champion was trained on (or the candidate, without one) and of the rows. `seconds` for an event at batch
+    sizes; `parity` is the largest difference between the risks of the fitted and the reloaded model.
+    """
+
+    labels: np.ndarray
+    risks: np.ndarray
+    champion: np.ndarray | None
+    blocks: np.ndarray
+    thresholds: Thresholds
+    review_rate: float
+    validation_positives: int
+    profiles: Mapping[str, tuple[Profile, Profile]]
+    rates: tuple[float, float]  # of positives: in the champion's training, and in the rows
+    segments: Mapping[str, np.ndarray] = field(default_factory=dict)
+    parity: float = 0.0
+    seconds: Mapping[int, float] = field(default_factory=dict)
+    size: int = 0
+    seed: int = 0
+
+
+def gates(case: Case, settings: GateSettings) -> list[Gate]:
+    """Every gate, in order. All are asked: a report shows what else is wrong."""
+    return [gate(case, settings) for gate in _GATES]
+
+
+def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
+    """What becomes of the model, and why. Without a champion, too little to be sure is no reason to have none."""
+    failed = [gate for gate in found if not gate.holds]
+    reasons = [gate.said for gate in failed]
+    if any(gate.otherwise == "reject" for gate in failed):
+        return "reject", reasons
+    if failed and champion:
+        return "shadow", reasons
+    return "promote", reasons or ["every gate holds"]
+
+
+def _data(case: Case, settings: GateSettings) -> Gate:
+    """Whether the rows look like what the champion was trained on: a broken feed must not become a model."""
+    shifts = {name: stability(*both) for name, both in case.profiles.items()}
+    shifted = [n for n, at in shifts.items() if at > max(settings.most_shift, unusual(*case.profiles[n]))]
+    before, now = case.rates
+    # Three standard deviations of the rows' own rate, and the factor allowed.
+    chance = 3 * (now * (1 - now) / len(case.labels)) ** 0.5
+    low, high = before / settings.most_rate_change - chance, before * settings.most_rate_change + chance
+    said = [f"{name} is not what it was (PSI {shifts[name]:.2f}): {_change(*case.profiles[name])}" for name in shifted]
+    if not low <= now <= high:
+        said.append(f"{now:.2%} of the events are positive, it was {before:.2%}: labels may be shifted or missing")
+    figures = {f"psi {name}": at for name, at in shifts.items()} | {
+        "positive rate": now,
+        "positive rate before": before,
+    }
+    held = f"features and labels are distributed as before, largest PSI {max(shifts.values(), default=0.0):.3f}"
+    return Gate("data", not said, "reject", "; ".join(said) or held, figures)
+
+
+def _change(before: Profile, now: Profile) -> str:
+    """What changed most, in words: missing values, one value that took over, or the level."""
+    shares = [np.array(profile.counts) / max(1, profile.rows) for profile in (before, now)]
+    place = int(np.argmax(np.abs(shares[1] - shares[0])))
+    was, is_ = shares[0][place], shares[1][place]
+    if place == len(before.counts) - 1:
+        where = "it is missing"
+    elif place == 0:
+        where = f"it is below {before.edges[0]:.6g}" if before.edges else "it has any value"
+    elif place == len(before.edges):
+        where = f"it is at least {before.edges[-1]:.6g}"
+    else:
+        where = f"it is from {before.edges[place - 1]:.6g} to {before.edges[place]:.6g}"
+    return f"{where} in {is_:.1%} of events, was in {was:.1%}"
+
+
+def _positives(case: Case, settings: GateSettings) -> Gate:
+    found = {"validation": case.validation_positives, "test": int(case.labels.sum())}
+    least = min(found.values())
+    said = (
+        f"{found['validation']:,} positives to choose by, {found['test']:,} to judge by, {settings.positives:,} needed"
+    )
+    return Gate("positives", least >= settings.positives, "shadow", said, {k: float(v) for k, v in found.items()})
+
+
+def _floors(case: Case, settings: GateSettings) -> Gate:
+    rate = float(case.labels.mean())
+    ours = average_precision(ranking(case.labels, case.risks), np.ones(len(case.labels)))
+    lift = ours / rate if rate else 0.0
+    said = (
+        f"average precision {ours:.4f} is {lift:.1f} times the share of positives, {settings.lift:g} times is the least"
+    )
+    return Gate("floors", lift >= settings.lift, "reject", said, {"average precision": ours, "lift": lift})
+
+
+def _champion(case: Case, settings: GateSettings) -> Gate:
+    """No worse than the champion on the same rows: the interval's lower bound is above the margin."""
+    if case.champion is None:
+        return Gate("champion", True, "shadow", "there is no champion to compare with", {})
+    found = difference(case.labels, case.risks, case.champion, case.blocks, case.seed)
+    said = f"average precision less the champion's is {_written(found)}; no worse means above -{settings.margin:g}"
+    otherwise: Verdict = "reject" if found.high < 0 else "shadow"
+    return Gate("champion", found.low > -settings.margin, otherwise, said, found._asdict())
+
+
+def _calibration(case: Case, settings: GateSettings) -> Gate:
+    """Risks mean what they say: the calibration error is below its bound, or below what chance makes of so few rows."""
+    order = np.array_split(np.argsort(case.risks, kind="stable"), BINS)
+    bins = [(case.risks[rows].mean(), case.labels[rows].mean(), len(rows)) for rows in order if len(rows)]
+    error = sum(n * abs(p - rate) for p, rate, n in bins) / len(case.labels)
+    # Of a perfect model the mean absolute error of a bin is √(2/π) standard deviations.
+    chance = sum(n * (2 * p * (1 - p) / (np.pi * n)) ** 0.5 for p, _, n in bins) / len(case.labels)
+    bound = max(settings.calibration, 3 * float(chance))
+    said = f"the expected calibration error is {error:.5f}, at most {bound:.5f}"
+    return Gate("calibration", bool(error <= bound), "reject", said, {"error": float(error), "bound": bound})
+
+
+def _alerts(case: Case, settings: GateSettings) -> Gate:
+    rate = float((case.risks >= case.thresholds.review).mean())
+    chance = 3 * (case.review_rate / len(case.risks)) ** 0.5
+    low = case.review_rate / settings.most_alert_change - chance
+    high = case.review_rate * settings.most_alert_change + chance
+    said = f"{rate:.2%} of the events would raise an alert, the budget is {case.review_rate:.2%}"
+    return Gate("alerts", low <= rate <= high, "shadow", said, {"rate": rate, "budget": case.review_rate})
+
+
+def _segments(case: Case, settings: GateSettings) -> Gate:
+    """No group of rows with enough positives is worse off than with the champion, beyond the margin and chance."""
+    figures, worse = dict[str, float](), list[str]()
+    for name, rows in case.segments.items():
+        if case.champion is None or case.labels[rows].sum() < settings.positives:
+            continue
+        found = difference(case.labels[rows], case.risks[rows], case.champion[rows], case.blocks[rows], case.seed)
+        figures[name] = found.estimate
+        if found.high < -settings.margin:
+            worse.append(f"{name} is worse off: {_written(found)}")
+    said = "; ".join(worse) or f"none of {len(figures)} segments with enough positives is worse off"
+    return Gate("segments", not worse, "reject", said, figures)
+
+
+def _parity(case: Case, settings: GateSettings) -> Gate:
+    said = (
+        f"the bundle read back gives the fitted model's risks within {case.parity:.1e}, at most {settings.parity:.0e}"
+    )
+    return Gate("parity", case.parity <= settings.parity, "reject", said, {"difference": case.parity})
+
+
+def _latency(case: Case, settings: GateSettings) -> Gate:
+    slow = {size: seconds for size, seconds in case.seconds.items() if seconds * 1e6 > settings.microseconds}
+    told = ", ".join(f"{seconds * 1e6:.1f} µs at {size:,}" for size, seconds in case.seconds.items())
+    said = f"an event takes {told or 'a time not measured'} in a batch, {settings.microseconds:g} µs is allowed"
+    return Gate("latency", not slow, "reject", said, {f"batch of {n}": s for n, s in case.seconds.items()})
+
+
+def _size(case: Case, settings: GateSettings) -> Gate:
+    said = f"the bundle has {case.size / 1e6:.1f} MB, {settings.megabytes:g} MB are allowed"
+    return Gate("size", case.size <= settings.megabytes * 1e6, "reject", said, {"bytes": float(case.size)})
+
+
+def _written(found: Interval) -> str:
+    return f"{found.estimate:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+_GATES: tuple[Callable[[Case, GateSettings], Gate], ...] = (
+    _data, _positives, _floors, _champion, _calibration, _alerts, _segments, _parity, _latency, _size,
+)  # fmt: skip
