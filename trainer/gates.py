@@ -37,9 +37,9 @@ class Case:
     """A candidate on rows that it has not seen: what is judged.
 
     `labels` bool (rows,), `risks` and the `champion`'s calibrated risks float (rows,), None without a champion;
-    `blocks` says whose each row is; `segments` are named groups of rows, bool (rows,). `profiles` are those of each feature, of
-    what the champion was trained on (or the candidate, without one) and of the rows. `seconds` for an event at batch
-    sizes; `parity` is the largest difference between the risks of the fitted and the reloaded model.
+    `blocks` says whose each row is; `segments` are named groups of rows, bool (rows,). `profiles` are those of each
+    feature, of what the champion was trained on (or the candidate, without one) and of the rows. `seconds` for an
+    event at batch sizes; `parity` is the largest difference between the risks of the fitted and the reloaded model.
     """
 
     labels: np.ndarray

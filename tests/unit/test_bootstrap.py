@@ -22,6 +22,7 @@ def test_average_precision_is_scikit_learns() -> None:
 
 
 def test_no_positive_row_has_no_average_precision() -> None:
+    """It is NaN, which a draw without positives leaves out of the interval."""
     assert np.isnan(average_precision(ranking(np.zeros(3, bool), np.arange(3.0)), np.ones(3)))
 
 

@@ -53,6 +53,7 @@ def failed(case: Case, champion: bool = True) -> tuple[str, list[Gate]]:
 
 
 def test_a_model_that_is_no_worse_is_promoted() -> None:
+    """Every gate holds beside a champion of the same ranking, and without a champion."""
     assert failed(GOOD) == ("promote", [])
     assert verdict(gates(GOOD, SETTINGS), True) == ("promote", ["every gate holds"])
     assert failed(replace(GOOD, champion=None), champion=False) == ("promote", [])
@@ -76,6 +77,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("name", "fault", "becomes", "said"), FAULTS)
 def test_a_fault_is_stopped_and_said(name: str, fault: dict[str, Any], becomes: str, said: str) -> None:
+    """One thing is wrong with a good model: its gate says so, with the number, and the verdict follows."""
     outcome, stopped = failed(replace(GOOD, **fault))
     assert outcome == becomes
     (sentence,) = [gate.said for gate in stopped if gate.name == name]
@@ -83,6 +85,7 @@ def test_a_fault_is_stopped_and_said(name: str, fault: dict[str, Any], becomes: 
 
 
 def test_a_model_that_knows_nothing_is_rejected_also_as_the_first() -> None:
+    """The same risk for every event is no model, even where there is none yet."""
     outcome, stopped = failed(replace(GOOD, risks=np.full(ROWS, LABELS.mean()), champion=None), champion=False)
     assert outcome == "reject"
     assert [gate.name for gate in stopped] == ["floors", "alerts"]
@@ -106,7 +109,7 @@ def test_one_that_may_be_worse_stays_in_shadow() -> None:
 
 
 def test_a_segment_that_loses_is_named() -> None:
-    """Better on the whole, and useless for half of the events: that half is named, a group with few positives is not."""
+    """Better on the whole, and useless for half of the events: that half is named, one with few positives is not."""
     half = GOOD.segments["country DE"]
     risks = np.where(half, np.random.default_rng(3).permutation(RISKS), RISKS)
     champion = np.where(half, RISKS, np.random.default_rng(4).permutation(RISKS))
@@ -116,4 +119,5 @@ def test_a_segment_that_loses_is_named() -> None:
 
 
 def test_too_little_is_no_reason_to_have_no_model() -> None:
+    """With few positives the first model is used, since there is none to protect."""
     assert failed(replace(GOOD, champion=None, validation_positives=5), champion=False)[0] == "promote"

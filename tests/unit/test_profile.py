@@ -19,6 +19,7 @@ from streamscore.core.profile import counted, edges, stability, unusual
     ],
 )
 def test_every_value_is_counted_once(values: np.ndarray) -> None:
+    """Empty columns, missing and infinite values, ties: the counts are those of the rows, in any order."""
     found = counted(values, edges(values))
     assert found.rows == len(values)
     assert found.counts[-1] == np.isnan(values).sum()
