@@ -8,6 +8,7 @@ StreamScoreError
 ├─ OffsetsExpired   events were deleted before they were read: an operator chooses     exit 6
 ├─ DrainTimeout     stopping took too long; what was not committed is read again       exit 7
 └─ DataError        a file or archive is not what it should be                         exit 8
+   └─ ArchiveUnreachable  the archive's storage does not answer: the archiver tries again
 """
 
 
@@ -43,3 +44,7 @@ class DrainTimeout(StreamScoreError):
 
 class DataError(StreamScoreError):
     exit_code = 8
+
+
+class ArchiveUnreachable(DataError, OSError):
+    """An OSError too, for whoever tries again."""

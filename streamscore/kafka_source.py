@@ -19,7 +19,7 @@ from streamscore.kafka_clients import as_partition, as_record, consumer
 from streamscore.kafka_health import Health
 from streamscore.kafka_hooks import Hooks
 from streamscore.kafka_silence import Silence
-from streamscore.kafka_start import Kept, kept, start_offsets
+from streamscore.kafka_start import Kept, kept
 from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
@@ -247,7 +247,7 @@ class KafkaSource:
         if done is None:
             return
         try:
-            starts = start_offsets(self._owner, self._kafka, partitions)
+            starts = self._hooks.starts(self._owner, self._kafka, partitions)
         except KafkaException as error:
             self.health.raise_if_fatal(error.args[0])
             log.warning("committed offsets not known yet: %s", error.args[0].str())

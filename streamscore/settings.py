@@ -129,6 +129,19 @@ class History(_Section):
     allow_partial: bool = Field(False, description="score although the topic no longer holds the whole horizon")
 
 
+class Archive(_Section):
+    """Where the archiver writes, and when what it has read is written."""
+
+    url: str = Field("archive", min_length=1, description="folder or URL of the archive's Delta tables")
+    group: str = Field("streamscore-archiver", min_length=1, description="consumer group of the archivers")
+    roll_rows: int = Field(500_000, ge=1, le=10_000_000, description="rows of a topic that are written together")
+    roll_bytes: int = Field(256_000_000, ge=1_000, description="bytes of such rows in memory, after which as well")
+    roll_seconds: float = Field(60.0, ge=0, le=86_400, description="longest time that a row waits for others, s")
+    idle_seconds: float = Field(
+        10.0, ge=0, le=86_400, description="time without a record of a topic after which its rows are written, s"
+    )
+
+
 class Http(_Section):
     """The address of /metrics, /livez and /readyz."""
 
@@ -151,6 +164,7 @@ class Settings(_Section):
     batch: Batch = Batch()
     limits: Limits = Limits()
     models: Models = Models()
+    archive: Archive = Archive()
     http: Http = Http()
     drain_seconds: float = Field(
         30.0, gt=0, le=86_400, description="longest time to finish and commit when stopping, s"

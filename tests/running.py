@@ -55,6 +55,7 @@ class Worker:
         log: Path,
         settings: Mapping[str, object] = {},
         program: Sequence[str] = ("-m", "streamscore"),
+        command: str = "worker",
     ) -> None:
         self.port = free_ports(1)[0]
         given = {
@@ -72,8 +73,8 @@ class Worker:
         flags = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
         self._log = log
         with log.open("a") as out:
-            command = [sys.executable, *program, "worker", *flags]
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=environment())
+            arguments = [sys.executable, *program, command, *flags]
+            self.process = subprocess.Popen(arguments, stdout=out, stderr=out, env=environment())
 
     def ready(self) -> bool:
         return self.get("/readyz")[0] == 200

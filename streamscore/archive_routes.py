@@ -1,0 +1,46 @@
+"""Which topics the archiver reads, and which tables the records of each go to."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from streamscore.archive_rows import ToRows, event_rows, label_rows
+from streamscore.archive_scores import UNCLAIMED, score_rows
+from streamscore.core.catalogue import Limits
+from streamscore.core.event_type import EventType
+from streamscore.errors import SettingsError
+from streamscore.event_types import find
+from streamscore.settings import Settings
+
+
+class Route(NamedTuple):
+    """What becomes of the records of a topic: rows of these tables, which are written in this order.
+
+    The last one is written with every roll, with rows or without: how far it is, is how far the archive is.
+    """
+
+    tables: tuple[str, ...]
+    rows: ToRows
+
+
+def routes(settings: Settings) -> dict[str, Route]:
+    """The route of each topic; SettingsError when two event types have one name, or one that cannot be a folder's."""
+    limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
+    inputs = {topic: find(name) for topic, name in settings.inputs.items()}
+    labels = {topic: find(name) for topic, name in settings.labels.items()}
+    types = _by_name([*inputs.values(), *labels.values()])
+    scores = Route((*(f"{name}/scores" for name in types), UNCLAIMED), score_rows(list(types.values())))
+    return {
+        **{t: Route((f"{e.name}/refused", f"{e.name}/events"), event_rows(e, limits)) for t, e in inputs.items()},
+        **{t: Route((f"{e.name}/refused", f"{e.name}/labels"), label_rows(e, limits)) for t, e in labels.items()},
+        settings.outputs.scores: scores,
+    }
+
+
+def _by_name(event_types: Iterable[EventType]) -> dict[str, EventType]:
+    found: dict[str, EventType] = {}
+    for event_type in event_types:
+        if found.setdefault(event_type.name, event_type) is not event_type:
+            raise SettingsError(f"two event types are named {event_type.name}")
+        if not event_type.name.replace("_", "").replace("-", "").isalnum() or event_type.name == UNCLAIMED:
+            raise SettingsError(f"event type {event_type.name!r}: its name cannot be that of a folder of the archive")
+    return found

@@ -1,0 +1,32 @@
+"""From settings to a running archiver: probes first, then the broker, then the tables."""
+
+import logging
+
+from streamscore import probe
+from streamscore.archive_metrics import ArchiveMetrics
+from streamscore.archive_routes import routes
+from streamscore.archiver import Archiver
+from streamscore.kafka_await import await_topics
+from streamscore.probe import Pulse
+from streamscore.settings import Settings
+from streamscore.signals import Signals
+
+log = logging.getLogger("streamscore.archiver")
+
+
+def run_archiver(settings: Settings, accept_gaps: bool) -> None:
+    """Archive until stopped. Raises what `errors.py` lists when it cannot start or go on."""
+    signals, metrics, pulse = Signals(), ArchiveMetrics(), Pulse()
+    metrics.ready.set_function(lambda: float(pulse.problem() is None))
+    server = probe.serve(settings.http, metrics.registry, pulse)
+    log.info("metrics and probes on http://%s:%d", settings.http.host, server.server_address[1])
+    found = routes(settings)
+    pulse.turn("a broker")
+    await_topics(settings.kafka, list(found), signals.asked, pulse)
+    if signals.asked.is_set():
+        return
+    archiver = Archiver(settings, found, metrics, pulse)
+    signals.running = archiver
+    if not signals.asked.is_set():
+        archiver.run(accept_gaps)
+    server.shutdown()

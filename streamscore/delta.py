@@ -1,0 +1,130 @@
+"""Delta tables: rows and how far each Kafka partition is written, in one commit.
+
+How far is kept as application transactions of the Delta log, one of each partition. The library records
+them and refuses a commit beside another with the same one, but takes any value: what must stand there
+before an append is looked at here.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError
+
+from streamscore.core.order import Partition
+from streamscore.errors import ArchiveUnreachable, DataError
+
+Reached = Mapping[Partition, int]
+
+ARCHIVED_AT = pa.field("archived_at", pa.timestamp("us", "UTC"))
+DATE = pa.field("date", pa.date32())
+# The application transaction that every append carries: times of archiving only grow, whoever appends.
+CLOCK = "archived_at"
+# Appends of others, to other partitions of the same table, that one append may come after.
+ATTEMPTS = 20
+ZSTD = WriterProperties(compression="ZSTD")
+
+
+class Overtaken(Exception):
+    """Another archiver wrote to a partition of an append: nothing was appended."""
+
+
+class Table:
+    """A table to which each record is appended once. Its schema is that of its rows, and grows by new columns."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        self.url, self._clock = url, clock
+        self._opened: DeltaTable | None = None
+
+    def reached(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The next offset to be written of each partition of which something is; ArchiveUnreachable."""
+        with storage(self.url):
+            table = self._newest()
+            found = {p: table.transaction_version(application(p)) for p in partitions} if table else {}
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def coordinates(self, since: Reached) -> set[tuple[str, int, int]]:
+        """Topic, partition and offset of the rows of some partitions from these offsets on; ArchiveUnreachable."""
+        found: set[tuple[str, int, int]] = set()
+        with storage(self.url):
+            table = self._newest()
+            if table is None:
+                return found
+            for (topic, number), offset in since.items():
+                here = (pc.field("kafka_topic") == topic) & (pc.field("kafka_partition") == number)
+                later = here & (pc.field("kafka_offset") >= offset)
+                offsets = table.to_pyarrow_dataset().to_table(["kafka_offset"], later)["kafka_offset"].to_pylist()
+                found |= {(topic, number, at) for at in offsets}
+        return found
+
+    def append(self, rows: pa.Table, before: Reached, after: Reached) -> None:
+        """Add rows, and say how far each partition is written, if each stands where it stood `before`.
+
+        Overtaken when one does not. ArchiveUnreachable leaves open whether the rows were added: ask `reached`.
+        """
+        with storage(self.url):
+            for _ in range(ATTEMPTS):
+                if self.reached(after.keys()) != {p: before[p] for p in after if p in before}:
+                    raise Overtaken(self.url)
+                try:
+                    self._commit(self._opened or self._created(rows.schema), rows, after)
+                except CommitFailedError:
+                    continue  # another commit came between: look again whose
+                return
+            raise ArchiveUnreachable(f"{self.url}: others commit too often")
+
+    def _commit(self, table: DeltaTable, rows: pa.Table, after: Reached) -> None:
+        stamp = max(int(self._clock() * 1e6), (table.transaction_version(CLOCK) or 0) + 1)
+        stamped = rows.append_column(ARCHIVED_AT, pa.repeat(pa.scalar(stamp, ARCHIVED_AT.type), len(rows)))
+        transactions = [Transaction(application(p), offset) for p, offset in after.items()]
+        write_deltalake(
+            table,
+            stamped,
+            mode="append",
+            schema_mode="merge",
+            writer_properties=ZSTD,
+            commit_properties=CommitProperties(app_transactions=[*transactions, Transaction(CLOCK, stamp)]),
+        )
+
+    def _newest(self) -> DeltaTable | None:
+        """The table as it is now; None while there is none."""
+        if self._opened is not None:
+            self._opened.update_incremental()
+        elif DeltaTable.is_deltatable(self.url):
+            self._opened = DeltaTable(self.url)
+        return self._opened
+
+    def _created(self, schema: pa.Schema) -> DeltaTable:
+        local = Path(self.url.removeprefix("file://"))
+        if "://" not in str(local) and any(local.glob("*.parquet")):
+            raise DataError(f"{self.url} holds files that were imported: choose another archive.url")
+        self._opened = DeltaTable.create(
+            self.url, schema.append(ARCHIVED_AT), mode="ignore", partition_by=[DATE.name], name=Path(self.url).name
+        )
+        return self._opened
+
+
+def application(partition: Partition) -> str:
+    """The name of a partition's application transaction; a topic's name holds no slash."""
+    return f"{partition[0]}/{partition[1]}"
+
+
+@contextmanager
+def storage(url: str) -> Iterator[None]:
+    """Errors of the library as ours: ArchiveUnreachable where another try may help, else DataError."""
+    try:
+        yield
+    except (SchemaMismatchError, DeltaProtocolError, pa.ArrowException) as error:
+        raise DataError(f"{url}: {_first_line(error)}") from None
+    except (DeltaError, OSError) as error:
+        if isinstance(error, ArchiveUnreachable):
+            raise
+        raise ArchiveUnreachable(f"{url}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
