@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError
 
@@ -22,6 +24,8 @@ Reached = Mapping[Partition, int]
 
 ARCHIVED_AT = pa.field("archived_at", pa.timestamp("us", "UTC"))
 DATE = pa.field("date", pa.date32())
+# Columns whose least and largest values are kept in the log; of others they would be the ids of persons.
+MEASURED = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "occurred_at", "archived_at")
 # The application transaction that every append carries: times of archiving only grow, whoever appends.
 CLOCK = "archived_at"
 # Appends of others, to other partitions of the same table, that one append may come after.
@@ -102,10 +106,32 @@ class Table:
         local = Path(self.url.removeprefix("file://"))
         if "://" not in str(local) and any(local.glob("*.parquet")):
             raise DataError(f"{self.url} holds files that were imported: choose another archive.url")
+        whole = schema.append(ARCHIVED_AT)
         self._opened = DeltaTable.create(
-            self.url, schema.append(ARCHIVED_AT), mode="ignore", partition_by=[DATE.name], name=Path(self.url).name
+            self.url,
+            whole,
+            mode="ignore",
+            partition_by=[DATE.name],
+            name=Path(self.url).name,
+            configuration={"delta.dataSkippingStatsColumns": ",".join(n for n in MEASURED if n in whole.names)},
         )
         return self._opened
+
+
+class Snapshot(NamedTuple):
+    """A table at one version, to be read."""
+
+    version: int
+    rows: pa.dataset.Dataset
+
+
+def snapshot(url: str) -> Snapshot | None:
+    """A table as it is now; None where there is none. ArchiveUnreachable."""
+    with storage(url):
+        if not DeltaTable.is_deltatable(url):
+            return None
+        table = DeltaTable(url)
+        return Snapshot(table.version(), table.to_pyarrow_dataset())
 
 
 def application(partition: Partition) -> str:

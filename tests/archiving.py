@@ -4,10 +4,10 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,16 +181,15 @@ def _is_there(place: Scene, table: str) -> bool:
 
 
 def killed(place: Scene, counts: Sequence[int], kills: int, rate: float | None) -> Audit:
-    """Archive records while they come, with so many kill -9 at random moments; two archivers at times."""
+    """Archive records while they come, with so many kill -9: each at a random moment while rolls are written."""
     sender = threading.Thread(target=send, args=(place, counts, rate), daemon=True)
     sender.start()
     draw = random.Random(7)
     for number in range(kills):
-        victims = [archiver(place, name=f"archiver-{number}-{i}") for i in range(1 + number % 2)]
-        time.sleep(draw.uniform(1.5, 6.0))
-        for victim in victims:
-            victim.alive()
-            victim.kill()
+        victim = archiver(place, {"archive.roll_rows": 2_000, "archive.roll_seconds": 0.1}, f"archiver-{number}")
+        until(lambda writing=victim: "rows to" in writing.log(), 60, "it writes", victim.alive)  # type: ignore[misc]
+        time.sleep(draw.uniform(0, 1))
+        victim.kill()
     sender.join()
     with running(place) as last:
         await_all(place, last)

@@ -17,13 +17,13 @@ import pyarrow as pa
 from sklearn.model_selection import train_test_split
 
 from streamscore.archive import schemas
+from streamscore.archive_columns import table
 from streamscore.core.aggregate import raw
 from streamscore.core.event import Columns, column, raw_column
 from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.errors import DataError
 from streamscore.files import value_types
-from trainer.columns import table
 from trainer.settings import TrainingSettings
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.

@@ -1,6 +1,6 @@
 """An archive's files as one table of the columns asked for, each of the type that `archive.schemas` gives it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,12 +14,30 @@ NAIVE = pa.timestamp("us")
 EARLIEST, LATEST = pa.scalar(datetime(1, 1, 1), NAIVE), pa.scalar(datetime.max, NAIVE)  # noqa: DTZ001, DTZ901
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """The files of a folder that hold rows."""
+    return sorted(file for file in folder.glob("*.parquet") if file.name[0] not in "._")
+
+
+def batches(path: Path, schema: pa.Schema, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+    """A file as columns of the schema, so many rows at a time; DataError as `table` says."""
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names, columns)
+            for batch in file.iter_batches(rows, columns=list(columns)):
+                yield _as_schema(path, pa.table(batch), schema, columns)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is not parquet, or damaged") from None
+
+
 def table(folder: Path, schema: pa.Schema, columns: Sequence[str], never_null: Sequence[str]) -> pa.Table:
     """The files of a folder, whatever types they hold, as columns of the schema.
 
     Times without a zone are UTC, dates midnight UTC. DataError names the file, and the column that cannot be cast.
     """
-    files = sorted(file for file in folder.glob("*.parquet") if file.name[0] not in "._")
+    files = parquet_files(folder)
     if not files:
         raise DataError(f"{folder} holds no .parquet files")
     found = pa.concat_tables([_read(file, schema, columns) for file in files])
@@ -33,12 +51,20 @@ def _read(path: Path, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            missing = [name for name in columns if names.count(name) != 1]
-            given = file.read([name for name in columns if name not in missing])
+            given = file.read([name for name in columns if names.count(name) == 1])
     except (pa.ArrowException, OSError):
         raise DataError(f"{path} is not parquet, or damaged") from None
-    if missing:
-        raise DataError(f"{path} needs one column {missing[0]}")
+    _check_columns(path, names, columns)
+    return _as_schema(path, given, schema, columns)
+
+
+def _check_columns(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
+    for name in columns:
+        if names.count(name) != 1:
+            raise DataError(f"{path} needs one column {name}")
+
+
+def _as_schema(path: Path, given: pa.Table, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
     wanted = pa.schema([schema.field(name) for name in columns])
     return pa.table([_cast(path, given[field.name], field) for field in wanted], wanted)
 

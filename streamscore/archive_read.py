@@ -1,0 +1,149 @@
+"""Reading an archive in bounded memory: the tables of an archiver, or the files of an import.
+
+    folder → chosen columns and rows, as Arrow tables of some rows → `columns`: what features and history take
+
+Rows come in no order. What was archived until a time is the same whenever it is asked for: rows that are added
+later have later times of archiving, and writing files together changes no row.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamscore.archive import schemas
+from streamscore.archive_columns import batches, parquet_files
+from streamscore.core.aggregate import raw
+from streamscore.core.event import Columns, Field, column, raw_column
+from streamscore.core.event_type import EventType
+from streamscore.core.order import Partition
+from streamscore.delta import ARCHIVED_AT, Snapshot, Table, snapshot, storage
+from streamscore.errors import DataError
+
+# Rows of a batch, and batches and files that are read ahead: some tens of megabytes.
+BATCH, AHEAD = 65_536, 2
+# So long an append may take from its time of archiving until its rows can be read.
+SETTLED = timedelta(seconds=60)
+# What tells when a row of an import came to be known.
+KNOWN_AT = "kafka_timestamp"
+
+
+class Rows(NamedTuple):
+    """Which rows: of events that occurred in [since, until), and as the archive held them at a time."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    as_of: datetime | None = None
+
+
+EVERY = Rows()
+
+
+class Archive:
+    """Events and labels of one type, as they are when it is opened; rows archived later are not seen."""
+
+    def __init__(self, folder: str, event_type: EventType) -> None:
+        """`folder` is an archive's URL and the type's name, or that of an import. DataError without any events."""
+        self._schemas = schemas(event_type)
+        self._found: dict[str, Snapshot | list[Path]] = {}
+        for name in ("events", "labels"):
+            self._found[name] = snapshot(f"{folder}/{name}") or _imported(f"{folder}/{name}")
+        if not self._found["events"]:
+            raise DataError(f"{folder}/events holds neither a Delta table nor .parquet files")
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The versions of the Delta tables that are read."""
+        return {name: found.version for name, found in self._found.items() if isinstance(found, Snapshot)}
+
+    def events(self, columns: Sequence[str], rows: Rows = EVERY) -> Iterator[pa.Table]:
+        """Columns of events, some rows at a time. DataError when `as_of` is so young that rows may come for it."""
+        return self._read("events", self._schemas.events, columns, rows)
+
+    def labels(self, columns: Sequence[str], rows: Rows = EVERY) -> Iterator[pa.Table]:
+        """Columns of labels, some rows at a time; nothing while there are none."""
+        return self._read("labels", self._schemas.labels, columns, rows)
+
+    def _read(self, name: str, schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
+        found = self._found[name]
+        if rows.as_of is not None and rows.as_of > datetime.now(UTC) - SETTLED:
+            raise DataError(f"what the archive held at {rows.as_of} is not settled before {SETTLED.seconds} s later")
+        if isinstance(found, Snapshot):
+            return _of_table(found, schema, columns, rows)
+        return _of_files(found, schema, columns, rows)
+
+
+def offsets(folder: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+    """The next offset of partitions of a topic of events, of which an archive holds all before; no others.
+
+    ArchiveUnreachable. An import holds none.
+    """
+    return Table(f"{folder}/events").reached(partitions)
+
+
+def columns(event_type: EventType, rows: pa.Table) -> Columns:
+    """Events as the columns that features and history take: those of the fields that are there, ids as `raw`."""
+    given = [field for field in event_type.fields if field.name in rows.column_names]
+    found = {field.name: _column(field, rows[field.name]) for field in given}
+    ids = [field for field in event_type.identified if field.name in rows.column_names]
+    return found | {raw(field.name): raw_column(field, rows[field.name].to_pylist()) for field in ids}
+
+
+def _column(field: Field, values: pa.ChunkedArray) -> object:
+    if field.kind == "time":
+        return values.cast(pa.int64()).to_numpy()
+    if field.kind == "number":
+        return values.cast(pa.float64()).to_numpy()
+    return column(field, values.to_pylist())
+
+
+def _imported(folder: str) -> list[Path]:
+    local = folder.removeprefix("file://")
+    return [] if "://" in local else parquet_files(Path(local))
+
+
+def _wanted(rows: Rows, known_at: str) -> pc.Expression | None:
+    """The filter of rows, where they have a column that tells when they were known."""
+    conditions = []
+    if rows.since is not None:
+        conditions.append(pc.field("occurred_at") >= pa.scalar(rows.since, ARCHIVED_AT.type))
+    if rows.until is not None:
+        conditions.append(pc.field("occurred_at") < pa.scalar(rows.until, ARCHIVED_AT.type))
+    if rows.as_of is not None:
+        conditions.append(pc.field(known_at) <= pa.scalar(rows.as_of, ARCHIVED_AT.type))
+    found = None
+    for condition in conditions:
+        found = condition if found is None else found & condition
+    return found
+
+
+def _of_table(found: Snapshot, schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
+    """Columns of a Delta table; one that it does not have yet is null."""
+    wanted = pa.schema([schema.field(name) for name in columns])
+    there = [name for name in columns if name in found.rows.schema.names]
+    how = {"batch_size": BATCH, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
+    with storage("the archive"):
+        for batch in found.rows.to_batches(there, filter=_wanted(rows, ARCHIVED_AT.name), **how):
+            if len(batch):
+                yield pa.table([_or_null(batch, field) for field in wanted], wanted)
+
+
+def _or_null(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    if field.name not in batch.schema.names:
+        return pa.nulls(len(batch), field.type)
+    return batch[field.name].cast(field.type)
+
+
+def _of_files(files: Sequence[Path], schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
+    """Columns of files; what they say of when they were known is the time of their records."""
+    needed = {"occurred_at"} if rows.since or rows.until else set()
+    needed |= {KNOWN_AT} if rows.as_of else set()
+    wanted = _wanted(rows, KNOWN_AT)
+    for path in files:
+        for batch in batches(path, schema, list(dict.fromkeys([*columns, *needed])), BATCH):
+            kept = batch if wanted is None else batch.filter(wanted)
+            if len(kept):
+                yield kept.select(columns)
