@@ -59,7 +59,7 @@ class Table:
             if table is None:
                 return found
             for (topic, number), offset in since.items():
-                here = (pc.field("kafka_topic") == topic) & (pc.field("kafka_partition") == number)
+                here = (plain(pc.field("kafka_topic")) == topic) & (pc.field("kafka_partition") == number)
                 later = here & (pc.field("kafka_offset") >= offset)
                 offsets = table.to_pyarrow_dataset().to_table(["kafka_offset"], later)["kafka_offset"].to_pylist()
                 found |= {(topic, number, at) for at in offsets}
@@ -132,6 +132,11 @@ def snapshot(url: str) -> Snapshot | None:
             return None
         table = DeltaTable(url)
         return Snapshot(table.version(), table.to_pyarrow_dataset())
+
+
+def plain(column: pc.Expression, kind: pa.DataType = pa.string()) -> pc.Expression:  # noqa: B008  a type is a value
+    """A column to be compared: files that a removal wrote anew hold texts as views, which pyarrow compares with none."""
+    return column.cast(kind)
 
 
 def application(partition: Partition) -> str:

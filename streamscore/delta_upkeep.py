@@ -6,11 +6,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from streamscore.delta import ATTEMPTS, DATE, ZSTD, storage
+from streamscore.delta import ATTEMPTS, DATE, ZSTD, plain, storage
 from streamscore.errors import ArchiveUnreachable, DataError
 
 # Of a file that an archiver writes and has not committed yet, none is younger.
@@ -66,14 +67,15 @@ def retain(url: str, days: int, today: date) -> int:
 
 def erase(url: str, person: Person) -> int:
     """Remove one person's rows, and every file that held them; how many rows."""
-    return _erase(url, pc.field(person.column) == person.id)
+    column = pc.field(person.column)
+    return _erase(url, column == person.id if isinstance(person.id, int) else plain(column) == person.id)
 
 
 def erase_refused(url: str, person: Person) -> int:
     """As `erase`, of records that could not be read and name the person in their JSON or as their key."""
     named = rf'"{_literal(person.wire_name)}"\s*:\s*"?{_literal(str(person.id))}["\s,}}]'
-    is_key = pc.field("key") == str(person.id).encode()
-    return _erase(url, is_key | pc.match_substring_regex(pc.field("value"), named))
+    key, value = plain(pc.field("key"), pa.binary()), plain(pc.field("value"), pa.binary())
+    return _erase(url, (key == str(person.id).encode()) | pc.match_substring_regex(value, named))
 
 
 def _erase(url: str, theirs: pc.Expression) -> int:
