@@ -135,7 +135,7 @@ def snapshot(url: str) -> Snapshot | None:
 
 
 def plain(column: pc.Expression, kind: pa.DataType = pa.string()) -> pc.Expression:  # noqa: B008  a type is a value
-    """A column to be compared: files that a removal wrote anew hold texts as views, which pyarrow compares with none."""
+    """A column to be compared: files that a removal wrote anew hold texts as views, which pyarrow cannot compare."""
     return column.cast(kind)
 
 

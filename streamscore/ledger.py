@@ -45,6 +45,8 @@ class Roll:
         for topic, number in leaving:
             theirs = (pc.field("kafka_topic") == topic) & (pc.field("kafka_partition") == number)
             self.rows = {place: [t.filter(~theirs) for t in tables] for place, tables in self.rows.items()}
+        held = [table for tables in self.rows.values() for table in tables]
+        self.count, self.nbytes = sum(map(len, held)), sum(table.nbytes for table in held)
 
 
 class Ledger:

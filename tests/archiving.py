@@ -18,12 +18,15 @@ from deltalake import DeltaTable
 from streamscore.core.decision import Score
 from streamscore.core.transaction import TRANSACTION
 from tests.apache_kafka.endpoint import Endpoint
+from tests.bench.rows import Row
 from tests.running import Keyed, Road, Worker, road, transactions, until
 
 PARTITIONS = 4
 # Rolls small enough for many of them to be written between two kills.
 QUICK = {"archive.roll_rows": 20_000, "archive.roll_seconds": 1, "archive.idle_seconds": 0.5}
 POOL = 20_000
+# Events, labels and scores of the long form: at this rate they flow until after the last kill.
+EVIDENCE, KILLS, RATE = (700_000, 100_000, 200_000), 20, 5_000
 TABLES = [f"transaction/{name}" for name in ("events", "labels", "scores", "refused")] + ["refused"]
 
 
@@ -195,3 +198,16 @@ def killed(place: Scene, counts: Sequence[int], kills: int, rate: float | None) 
         await_all(place, last)
         assert last.terminate() == 0, last.log()[-3000:]
     return audit(place, kills)
+
+
+def exactly_once(kafka: Endpoint, folder: Path) -> list[Row]:
+    """1,000,000 records with twenty kill -9 while they flow."""
+    found = killed(scene(kafka, folder), EVIDENCE, KILLS, RATE)
+    print(f"  {found}", flush=True)
+    return [
+        Row("archive: records", found.records, "records", ">= 1000000"),
+        Row("archive: kill -9", found.kills, "times", ">= 20"),
+        Row("archive: records missing", found.missing, "records", "== 0"),
+        Row("archive: rows doubled", found.doubled, "rows", "== 0"),
+        Row("archive: rows of no record", found.foreign, "rows", "== 0"),
+    ]

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import delivery, online, real_input, windows
+from tests import archiving, delivery, online, real_input, windows
 from tests.apache_kafka.cluster import Cluster
+from tests.bench import archive_rate
 from tests.bench.__main__ import champion
 from tests.bench.rows import Row, publish
 from tests.integration.test_poison import poisoned
@@ -70,6 +71,10 @@ def _online(setting: Setting) -> list[Row]:
     return online.rows(setting.kafka, data, setting.folder)
 
 
+def _archive(setting: Setting) -> list[Row]:
+    return [*archiving.exactly_once(setting.kafka, setting.folder), *archive_rate.rows(setting.kafka, setting.folder)]
+
+
 ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "kill-nine": _delivery(delivery.kill_nine),
     "two-three-two": _delivery(delivery.two_three_two),
@@ -79,6 +84,7 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "real-input": _real_input,
     "windows": _windows,
     "online-offline": _online,
+    "archive-exactly-once": _archive,
 }
 
 
