@@ -23,7 +23,13 @@ from tests.running import Keyed, Road, Worker, road, transactions, until
 
 PARTITIONS = 4
 # Rolls small enough for many of them to be written between two kills.
-QUICK = {"archive.roll_rows": 20_000, "archive.roll_seconds": 1, "archive.idle_seconds": 0.5}
+QUICK = {
+    "archive.roll_rows": 20_000,
+    "archive.roll_seconds": 1,
+    "archive.idle_seconds": 0.5,
+    # One that was killed is missed after this time.
+    "kafka.consumer": "{session.timeout.ms: 2000, heartbeat.interval.ms: 500}",
+}
 POOL = 20_000
 # Events, labels and scores of the long form: at this rate they flow until after the last kill.
 EVIDENCE, KILLS, RATE = (700_000, 100_000, 200_000), 20, 5_000
@@ -63,7 +69,9 @@ def scene(kafka: Endpoint, folder: Path) -> Scene:
     return Scene(road(kafka, folder, PARTITIONS), kafka.new_topic(2), folder / "archive", folder)
 
 
-def archiver(place: Scene, settings: Mapping[str, object] = {}, name: str = "archiver") -> Worker:
+def archiver(
+    place: Scene, settings: Mapping[str, object] = {}, name: str = "archiver", command: Sequence[str] = ("archiver",)
+) -> Worker:
     """A running archiver of a scene."""
     given = {
         "archive.url": place.url,
@@ -72,7 +80,7 @@ def archiver(place: Scene, settings: Mapping[str, object] = {}, name: str = "arc
         **QUICK,
         **settings,
     }
-    return Worker(place.road, place.folder / f"{name}.log", given, command="archiver")
+    return Worker(place.road, place.folder / f"{name}.log", given, command=command)
 
 
 @contextmanager
@@ -195,6 +203,7 @@ def killed(place: Scene, counts: Sequence[int], kills: int, rate: float | None) 
         victim.kill()
     sender.join()
     with running(place) as last:
+        last.await_ready()
         await_all(place, last)
         assert last.terminate() == 0, last.log()[-3000:]
     return audit(place, kills)

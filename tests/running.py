@@ -55,7 +55,7 @@ class Worker:
         log: Path,
         settings: Mapping[str, object] = {},
         program: Sequence[str] = ("-m", "streamscore"),
-        command: str = "worker",
+        command: Sequence[str] = ("worker",),
     ) -> None:
         self.port = free_ports(1)[0]
         given = {
@@ -73,7 +73,7 @@ class Worker:
         flags = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
         self._log = log
         with log.open("a") as out:
-            arguments = [sys.executable, *program, command, *flags]
+            arguments = [sys.executable, *program, *command, *flags]
             self.process = subprocess.Popen(arguments, stdout=out, stderr=out, env=environment())
 
     def ready(self) -> bool:
