@@ -81,7 +81,8 @@ def offsets(folder: str, partitions: Collection[Partition]) -> dict[Partition, i
 
     ArchiveUnreachable. An import holds none.
     """
-    return Table(f"{folder}/events").reached(partitions)
+    url = f"{folder}/events"
+    return Table(url).reached(partitions) if snapshot(url) else {}
 
 
 def columns(event_type: EventType, rows: pa.Table) -> Columns:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from confluent_kafka import KafkaException
 
+from streamscore.archive_routes import routes
 from streamscore.champions import first_champion
 from streamscore.core.event_type import EventType
+from streamscore.delta import Table, holds_files
 from streamscore.errors import StreamScoreError
 from streamscore.event_types import find
 from streamscore.kafka_clients import admin, consumer, partitions_of
@@ -29,6 +31,7 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
         yield f"group {settings.kafka.group}", _start(settings.kafka, list(settings.inputs))
     except KafkaException as error:
         yield f"broker {settings.kafka.bootstrap}", f"{error.args[0].str()}; topics and group were not looked at"
+    yield f"archive {settings.archive.url}", _archive(settings)
     types: dict[str, EventType] = {}
     for name in dict.fromkeys(settings.inputs.values()):
         try:
@@ -38,6 +41,18 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield f"event type {name}", str(error)
     for event_type in types.values():
         yield _model(settings, event_type)
+
+
+def _archive(settings: Settings) -> str | None:
+    """What an archiver would say of its tables; those that are not there yet it makes."""
+    try:
+        for place in {place for route in routes(settings).values() for place in route.tables}:
+            url = f"{settings.archive.url.rstrip('/')}/{place}"
+            if not holds_files(url):  # an import: no archiver writes there, and without one it is well
+                Table(url).reached([])
+    except StreamScoreError as error:
+        return str(error)
+    return None
 
 
 def _start(kafka: Kafka, topics: list[str]) -> str | None:

@@ -100,12 +100,11 @@ class Table:
             self._opened.update_incremental()
         elif DeltaTable.is_deltatable(self.url):
             self._opened = DeltaTable(self.url)
+        elif holds_files(self.url):
+            raise DataError(f"{self.url} holds files that were imported: choose another archive.url")
         return self._opened
 
     def _created(self, schema: pa.Schema) -> DeltaTable:
-        local = Path(self.url.removeprefix("file://"))
-        if "://" not in str(local) and any(local.glob("*.parquet")):
-            raise DataError(f"{self.url} holds files that were imported: choose another archive.url")
         whole = schema.append(ARCHIVED_AT)
         self._opened = DeltaTable.create(
             self.url,
@@ -132,6 +131,12 @@ def snapshot(url: str) -> Snapshot | None:
             return None
         table = DeltaTable(url)
         return Snapshot(table.version(), table.to_pyarrow_dataset())
+
+
+def holds_files(url: str) -> bool:
+    """Whether a folder holds files of rows that no table knows, and that a table's vacuum would delete."""
+    local = url.removeprefix("file://")
+    return "://" not in local and any(Path(local).glob("*.parquet"))
 
 
 def plain(column: pc.Expression, kind: pa.DataType = pa.string()) -> pc.Expression:  # noqa: B008  a type is a value

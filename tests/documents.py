@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
+from streamscore.archive_metrics import ArchiveMetrics
 from streamscore.metrics import Metrics
 from streamscore.settings import described
 from trainer.settings import TrainingSettings
@@ -16,9 +19,9 @@ def settings_table() -> str:
     return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
 
 
-def metrics_table() -> str:
-    """Every metric of ours with its kind and help."""
-    families = sorted(Metrics().registry.collect(), key=lambda family: family.name)
+def metrics_table(registry: CollectorRegistry) -> str:
+    """Every metric of ours on a registry, with its kind and help."""
+    families = sorted(registry.collect(), key=lambda family: family.name)
     ours = (family for family in families if family.name.startswith("streamscore_"))
     rows = (f"| `{f.name}{'_total' if f.type == 'counter' else ''}` | {f.type} | {f.documentation} |" for f in ours)
     return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
@@ -35,7 +38,13 @@ def training_table() -> str:
 
 def filled(text: str) -> str:
     """A page with its generated parts as the code says them."""
-    for name, table in (("settings", settings_table()), ("metrics", metrics_table()), ("training", training_table())):
+    tables = {
+        "settings": settings_table(),
+        "metrics": metrics_table(Metrics().registry),
+        "archive metrics": metrics_table(ArchiveMetrics().registry),
+        "training": training_table(),
+    }
+    for name, table in tables.items():
         pattern = rf"<!-- {name} -->\n.*?<!-- end -->"
         text = re.sub(pattern, lambda _: f"<!-- {name} -->\n{table}\n<!-- end -->", text, flags=re.DOTALL)  # noqa: B023
     return text

@@ -154,7 +154,7 @@ def test_imported_files_are_not_taken_over(url: Path) -> None:
     url.mkdir(parents=True)
     (url / "history.parquet").write_bytes(b"")
     with pytest.raises(DataError, match=r"archive\.url"):
-        Table(str(url)).append(rows(ONE, 0, 1), {}, {ONE: 1})
+        Table(str(url)).reached([ONE])
 
 
 def test_upkeep_changes_no_row_and_forgets_no_offset(table: Table, url: Path) -> None:

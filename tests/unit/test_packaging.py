@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from streamscore import errors
+from streamscore.archive_metrics import ArchiveMetrics
 from streamscore.metrics import Metrics
 from streamscore.settings import Settings
 from streamscore.settings_load import NOT_SETTINGS, load
@@ -21,6 +22,8 @@ DEPLOY = ROOT / "deploy"
 COMPOSE = [ROOT / "docker-compose.yml", DEPLOY / "compose.gpu.yml"]
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 KUBERNETES = DEPLOY / "kubernetes" / "base"
+ARCHIVER = DEPLOY / "kubernetes" / "archiver"
+EACH_DEPLOYMENT = pytest.mark.parametrize("folder", [KUBERNETES, ARCHIVER], ids=lambda folder: folder.name)
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 
 # What PromQL itself calls things; every other bare word in an expression is a metric.
@@ -72,10 +75,13 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def exposed() -> set[str]:
-    """The name of every series a worker can expose, also those it has no value for yet."""
+    """The name of every series a worker or an archiver can expose, also those it has no value for yet."""
     endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
     return {
-        family.name + ending for family in Metrics().registry.collect() for ending in endings.get(family.type, [""])
+        family.name + ending
+        for registry in (Metrics().registry, ArchiveMetrics().registry)
+        for family in registry.collect()
+        for ending in endings.get(family.type, [""])
     }
 
 
@@ -137,17 +143,19 @@ def test_every_variable_is_a_setting(path: Path) -> None:
     assert set(origins.values()) == found.keys() - NOT_SETTINGS
 
 
-def test_the_kubernetes_settings_load() -> None:
-    """The settings file that Kubernetes mounts is one the worker accepts."""
-    load(KUBERNETES / "streamscore.yaml", {})
-
-
-def test_a_stopping_worker_may_use_all_its_time() -> None:
-    """Compose and Kubernetes wait longer than the worker may take to drain."""
-    grace = seconds(yaml_of(COMPOSE[0])["services"]["worker"]["stop_grace_period"])
+@pytest.mark.parametrize("service", ["worker", "archiver"])
+def test_a_stopping_service_may_use_all_its_time(service: str) -> None:
+    """Compose waits longer than worker or archiver may take to drain."""
+    grace = seconds(yaml_of(COMPOSE[0])["services"][service]["stop_grace_period"])
     assert grace > load(None, {})[0].drain_seconds
-    pod = yaml_of(KUBERNETES / "deployment.yaml")["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > load(KUBERNETES / "streamscore.yaml", {})[0].drain_seconds
+
+
+@EACH_DEPLOYMENT
+def test_a_stopping_pod_may_use_all_its_time(folder: Path) -> None:
+    """The settings file that Kubernetes mounts loads, and the pod's grace is longer than its time to drain."""
+    settings, _ = load(folder / "streamscore.yaml", {})
+    pod = yaml_of(folder / "deployment.yaml")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > settings.drain_seconds
 
 
 def test_compose_starts_the_worker_after_its_topics_and_models() -> None:
@@ -160,7 +168,7 @@ def test_compose_starts_the_worker_after_its_topics_and_models() -> None:
         assert event_type in services["first-model"]["command"][0]
 
 
-@pytest.mark.parametrize("name", ["topics", "first-model", "worker", "trainer", "simulate"])
+@pytest.mark.parametrize("name", ["topics", "first-model", "worker", "archiver", "trainer", "simulate"])
 def test_compose_gives_a_service_nothing_it_does_not_need(name: str) -> None:
     """Our services have a read-only root, no capabilities, and cannot gain privileges."""
     service = yaml_of(COMPOSE[0])["services"][name]
@@ -177,11 +185,12 @@ def test_compose_is_reachable_from_this_machine_only() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_kubernetes_lists_every_manifest() -> None:
-    """Each file of the base is named in its kustomization, and each named one is there."""
-    kustomization = yaml_of(KUBERNETES / "kustomization.yaml")
+@EACH_DEPLOYMENT
+def test_kubernetes_lists_every_manifest(folder: Path) -> None:
+    """Each file of a folder is named in its kustomization, and each named one is there."""
+    kustomization = yaml_of(folder / "kustomization.yaml")
     named = {*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"], "kustomization.yaml"}
-    assert named == {path.name for path in KUBERNETES.iterdir()}
+    assert named == {path.name for path in folder.iterdir()}
 
 
 def test_the_disruption_budget_selects_the_workers() -> None:
@@ -191,9 +200,10 @@ def test_the_disruption_budget_selects_the_workers() -> None:
     assert yaml_of(KUBERNETES / "disruption.yaml")["spec"]["selector"]["matchLabels"] == labels["pairs"]
 
 
-def test_kubernetes_runs_the_worker_with_nothing_to_spare() -> None:
+@EACH_DEPLOYMENT
+def test_kubernetes_runs_a_pod_with_nothing_to_spare(folder: Path) -> None:
     """The pod is not root, cannot write its image or gain privileges, and gets no variables of services."""
-    pod = yaml_of(KUBERNETES / "deployment.yaml")["spec"]["template"]["spec"]
+    pod = yaml_of(folder / "deployment.yaml")["spec"]["template"]["spec"]
     assert pod["enableServiceLinks"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["containers"][0]["securityContext"] == {
@@ -203,12 +213,13 @@ def test_kubernetes_runs_the_worker_with_nothing_to_spare() -> None:
     }
 
 
+@EACH_DEPLOYMENT
 @pytest.mark.parametrize(
     ("probe", "path"), [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]
 )
-def test_kubernetes_probes_ask_what_the_worker_answers(probe: str, path: str) -> None:
+def test_kubernetes_probes_ask_what_is_answered(probe: str, path: str, folder: Path) -> None:
     """Each probe asks its own path on the metrics port."""
-    container = yaml_of(KUBERNETES / "deployment.yaml")["spec"]["template"]["spec"]["containers"][0]
+    container = yaml_of(folder / "deployment.yaml")["spec"]["template"]["spec"]["containers"][0]
     assert container[probe]["httpGet"] == {"path": path, "port": "metrics"}
 
 
