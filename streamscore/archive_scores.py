@@ -30,6 +30,7 @@ PLAIN = [
     pa.field("occurred_at", TIME),
     pa.field("scored_at", TIME),
     pa.field("duplicate", pa.bool_()),
+    pa.field("history_complete_since", TIME),
 ]
 NESTED = [pa.field("reasons", pa.string()), pa.field("features", pa.string())]
 NOTHING = msgspec.Raw(b"")
@@ -52,6 +53,7 @@ class PublishedScore(msgspec.Struct, frozen=True, gc=False):
     scored_at: datetime
     reasons: msgspec.Raw = NOTHING
     duplicate: bool = False
+    history_complete_since: datetime | None = None
     features: msgspec.Raw = NOTHING
 
 
@@ -106,6 +108,7 @@ def _values(score: PublishedScore, entities: Sequence[str]) -> tuple[Any, ...]:
         score.occurred_at,
         score.scored_at,
         score.duplicate,
+        score.history_complete_since,
         _json(score.reasons),
         _json(score.features),
         *map(score.entities.get, entities),

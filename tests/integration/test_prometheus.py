@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
+from streamscore.archive_metrics import ArchiveMetrics
 from streamscore.core.catalogue import DeadLetter
 from streamscore.core.pipeline import Outcome
 from streamscore.metrics import Metrics
@@ -78,15 +79,17 @@ def work(metrics: Metrics) -> None:
 
 @pytest.fixture(scope="module")
 def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
-    """Instant queries to a Prometheus of this test's own, which scrapes a worker's metrics at work."""
+    """Instant queries to a Prometheus of this test's own, which scrapes a worker and an archiver at work."""
     prometheus, folder = prometheus_program("prometheus"), tmp_path_factory.mktemp("prometheus")
-    metrics = Metrics()
+    metrics, archive_metrics = Metrics(), ArchiveMetrics()
     server = serve(Http(port=0), metrics.registry, Pulse())
+    archiver = serve(Http(port=0), archive_metrics.registry, Pulse())
     port = free_port()
     config = {
         "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"},
         "scrape_configs": [
-            {"job_name": "streamscore", "static_configs": [{"targets": [f"127.0.0.1:{server.server_address[1]}"]}]}
+            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{target.server_address[1]}"]}]}
+            for name, target in (("streamscore", server), ("streamscore-archiver", archiver))
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -97,6 +100,8 @@ def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.Te
 
     def ask(expression: str) -> list[dict[str, Any]]:
         work(metrics)
+        archive_metrics.lags({("transactions", 0): 1})
+        archive_metrics.rows.labels("transaction/events").inc()
         return answered(port, expression)
 
     try:
@@ -105,8 +110,9 @@ def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.Te
     finally:
         child.terminate()
         child.wait(30)
-        server.shutdown()
-        server.server_close()
+        for serving in (server, archiver):
+            serving.shutdown()
+            serving.server_close()
 
 
 def answered(port: int, expression: str) -> list[dict[str, Any]]:
