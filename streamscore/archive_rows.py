@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamscore.archive import KAFKA_FIELDS, TIME, schemas
+from streamscore.archive_plain import Sorted, sorter
 from streamscore.core.catalogue import DeadLetter, Entry, Limits, decode
 from streamscore.core.event import Record, microseconds
 from streamscore.core.event_type import EventType
@@ -53,6 +54,11 @@ class Sheet(NamedTuple):
     schema: pa.Schema
     fields: Fields
 
+    @property
+    def fields_schema(self) -> pa.Schema:
+        """The columns that are fields of what was decoded."""
+        return pa.schema(list(self.schema)[len(OWN) :])
+
     def rows(self, entries: Sequence[Entry], now: datetime) -> tuple[pa.Table, list[Entry]]:
         """Entries as rows, and as refused those whose values no column holds; the others are none the worse for it."""
         try:
@@ -67,7 +73,7 @@ class Sheet(NamedTuple):
     def _table(self, entries: Sequence[Entry], now: datetime) -> pa.Table:
         if not entries:
             return self.schema.empty_table()
-        fields = list(self.schema)[len(OWN) :]
+        fields = self.fields_schema
         values = self.fields([entry.event for entry in entries])
         columns = [_column(field, found) for field, found in zip(fields, values, strict=True)]
         return pa.table([*_own([entry.record for entry in entries], now), *columns], self.schema)
@@ -76,13 +82,25 @@ class Sheet(NamedTuple):
 def event_rows(event_type: EventType, limits: Limits) -> ToRows:
     """The function from records of a topic of events to rows of that type's `events` and `refused`."""
     sheet = _sheet(event_type, "events", schemas(event_type).events)
-    return lambda records, now: _rows(event_type, sheet, decode(event_type, records, now, limits), now)
+    sort = sorter(event_type, sheet.fields_schema, limits, ["occurred_at"])
+
+    def rows(records: Sequence[Record], now: datetime) -> Rows:
+        plain = sort(records, now)
+        return _rows(event_type, sheet, plain, decode(event_type, plain.others, now, limits), now)
+
+    return rows
 
 
 def label_rows(event_type: EventType, limits: Limits) -> ToRows:
     """The function from records of a topic of labels to rows of that type's `labels` and `refused`."""
     labels, sheet = label_type(event_type), _sheet(event_type, "labels", schemas(event_type).labels)
-    return lambda records, now: _rows(event_type, sheet, decode_labels(labels, records, now, limits), now)
+    sort = sorter(labels, sheet.fields_schema, limits, ["occurred_at", "labelled_at"])
+
+    def rows(records: Sequence[Record], now: datetime) -> Rows:
+        plain = sort(records, now)
+        return _rows(event_type, sheet, plain, decode_labels(labels, plain.others, now, limits), now)
+
+    return rows
 
 
 def own_schema(event_type: EventType, fields: Iterable[pa.Field]) -> pa.Schema:
@@ -111,8 +129,10 @@ def _sheet(event_type: EventType, name: str, archived: pa.Schema) -> Sheet:
     return Sheet(f"{event_type.name}/{name}", schema, lambda events: zip(*map(values, events), strict=True))
 
 
-def _rows(event_type: EventType, sheet: Sheet, entries: Sequence[Entry], now: datetime) -> Rows:
+def _rows(event_type: EventType, sheet: Sheet, plain: Sorted, entries: Sequence[Entry], now: datetime) -> Rows:
     rows, unfit = sheet.rows([entry for entry in entries if entry.dead_letter is None], now)
+    if plain.records:
+        rows = pa.concat_tables([pa.table([*_own(plain.records, now), *plain.columns], sheet.schema), rows])
     refused = [entry for entry in entries if entry.dead_letter is not None] + unfit
     return {sheet.place: rows} | ({f"{event_type.name}/refused": refused_rows(refused, now)} if refused else {})
 

@@ -30,6 +30,8 @@ from streamscore.settings import Kafka, Settings
 
 log = logging.getLogger("streamscore.archiver")
 
+_partition, _offset = attrgetter("topic", "partition"), attrgetter("offset")
+
 BATCH = 4096
 # How long an idle loop waits for the first record, and a full one for its roll to be written.
 WAIT = 0.05
@@ -109,9 +111,9 @@ class Archiver:
             self.metrics.read.labels(topic).inc(len(ours))
             if topic in self._again:
                 continue  # read again, from where its tables are
-            reached = {(record.topic, record.partition): record.offset + 1 for record in ours}
+            newest = dict(zip(map(_partition, ours), map(_offset, ours), strict=True))
             rows = self._routes[topic].rows(self._ledgers[topic].unsettled(ours), now)
-            self._rolls[topic].add(rows, reached, time.monotonic())
+            self._rolls[topic].add(rows, {p: offset + 1 for p, offset in newest.items()}, time.monotonic())
 
     def _full(self) -> bool:
         """Whether as much is held as may be: one roll that is being written, and as much again."""

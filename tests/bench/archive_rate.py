@@ -15,7 +15,7 @@ from tests.bench.on_kafka import _fill, events
 from tests.bench.rows import Row
 from tests.running import Worker, road
 
-RECORDS, ROUNDS, BATCH = 1_000_000, 5, 4096
+RECORDS, ROUNDS, BATCH = 2_000_000, 5, 4096
 # The defaults, but for the wait until a part of a roll is written at the end.
 ROLLS = {"archive.roll_rows": 500_000, "archive.roll_seconds": 60, "archive.idle_seconds": 0.5}
 
@@ -23,8 +23,8 @@ ROLLS = {"archive.roll_rows": 500_000, "archive.roll_seconds": 60, "archive.idle
 def rows(kafka: Endpoint, folder: Path) -> list[Row]:
     """Records a second from the first one read until all are rows of committed tables, against reading alone."""
     topic = kafka.new_topic(PARTITIONS)
-    messages = events(RECORDS // 5)
-    for _ in range(5):
+    messages = events(RECORDS // 10)
+    for _ in range(10):
         _fill(kafka.bootstrap, topic, messages, [])
     rates: dict[str, list[float]] = {"bare": [], "tuned": [], "archiver": []}
     for number in range(ROUNDS):
