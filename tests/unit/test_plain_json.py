@@ -155,6 +155,32 @@ def test_events_as_they_usually_are_written_are_plain(event_type: EventType, sim
         assert not found.others
 
 
+def test_numbers_are_the_nearest_of_their_digits() -> None:
+    """To the last bit: of up to 15 digits, which are plain, and of more, which are not."""
+    random = np.random.default_rng(5)
+    digits = random.integers(1, 18, 20_000)
+    numbers = [str(int(random.integers(10 ** (int(count) - 1), 10 ** int(count)))) for count in digits]
+    places = [int(random.integers(0, len(number))) for number in numbers]
+    spelt = [
+        f"{number[:-place]}.{number[-place:]}" if place else number
+        for number, place in zip(numbers, places, strict=True)
+    ]
+    line = json.dumps(pairs(price="?")).replace('"?"', "%s")
+    found = agrees(EVERY, SORT, [record((line % text).encode(), row) for row, text in enumerate(spelt)])
+    assert [one.offset for one in found.records] == [row for row, count in enumerate(digits) if count <= 15]
+
+
+def test_times_are_exact_on_every_day() -> None:
+    """Of twenty thousand times over five centuries, leap years and their absence included, to the microsecond."""
+    random = np.random.default_rng(6)
+    times = [datetime.fromtimestamp(int(second), UTC) for second in random.integers(0, 15_778_800_000, 20_000)]
+    times += [datetime(year, 2 + row, 1 if row else 28, tzinfo=UTC) for year in range(1970, 2470) for row in range(2)]
+    at = [time.replace(microsecond=int(random.integers(0, 1_000_000))) for time in times]
+    lines = [json.dumps(pairs(seen=time.isoformat().replace("+00:00", "Z"))) for time in at]
+    found = agrees(EVERY, SORT, [record(line.encode(), row) for row, line in enumerate(lines)])
+    assert not found.others
+
+
 @pytest.mark.parametrize(
     "value",
     [
