@@ -11,7 +11,7 @@ from streamscore.kafka_clients import consumer
 from streamscore.settings import Kafka
 from tests.apache_kafka.endpoint import Endpoint
 from tests.archiving import PARTITIONS, Scene, held, running
-from tests.bench.on_kafka import _fill, events
+from tests.bench.on_kafka import events, fill, peak_memory
 from tests.bench.rows import Row
 from tests.running import Worker, road
 
@@ -25,11 +25,14 @@ def rows(kafka: Endpoint, folder: Path) -> list[Row]:
     topic = kafka.new_topic(PARTITIONS)
     messages = events(RECORDS // 10)
     for _ in range(10):
-        _fill(kafka.bootstrap, topic, messages, [])
+        fill(kafka.bootstrap, topic, messages, [])
+    peaks: list[float] = []
     rates: dict[str, list[float]] = {"bare": [], "tuned": [], "archiver": []}
     for number in range(ROUNDS):
         rates["bare"].append(_bare(_as_it_comes(kafka), topic))
-        rates["archiver"].append(_archiver(kafka, topic, folder / f"round-{number}"))
+        rate, peak = _archiver(kafka, topic, folder / f"round-{number}")
+        rates["archiver"].append(rate)
+        peaks.append(peak)
         rates["tuned"].append(_bare(_tuned(kafka), topic))
         print("  " + ", ".join(f"{name} {found[-1]:,.0f}/s" for name, found in rates.items()), flush=True)
     against = {
@@ -42,6 +45,7 @@ def rows(kafka: Endpoint, folder: Path) -> list[Row]:
         Row("archive: throughput ratio to a bare consume", against["bare"], "ratio", ">= 0.5"),
         Row("archive: bare consume with the archiver's fetch settings", median(rates["tuned"]), "records/s"),
         Row("archive: throughput ratio to that consume", against["tuned"], "ratio"),
+        Row("archive: peak resident memory", max(peaks), "bytes", "<= 1.5e9"),
     ]
 
 
@@ -76,14 +80,16 @@ def _bare(client: Consumer, topic: str) -> float:
     return RECORDS / seconds
 
 
-def _archiver(kafka: Endpoint, topic: str, folder: Path) -> float:
+def _archiver(kafka: Endpoint, topic: str, folder: Path) -> tuple[float, float]:
+    """Records a second, and the archiver's peak resident memory in bytes."""
     folder.mkdir()
     place = Scene(road(kafka, folder, 1)._replace(input=topic), kafka.new_topic(1), folder / "archive", folder)
     with running(place, {**ROLLS, "archive.group": folder.name}) as archiver:
         start, before = _when(lambda: _metric(archiver, "streamscore_archive_records_total"), 1, archiver)
         end, written = _when(lambda: _metric(archiver, "streamscore_archive_rows_total"), RECORDS, archiver)
+        peak = peak_memory(archiver)
     assert written == sum(map(len, held(place).values())) == RECORDS
-    return (RECORDS - before) / (end - start)
+    return (RECORDS - before) / (end - start), peak
 
 
 def _when(value: Callable[[], float], least: float, archiver: Worker) -> tuple[float, float]:

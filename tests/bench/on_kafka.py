@@ -53,7 +53,7 @@ def measure(store: Path) -> list[Row]:
 def _throughput(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Keyed], headers: bool) -> list[Row]:
     """Events a second of worker and bare loop over the same topic, pair by pair."""
     source = kafka.new_topic(PARTITIONS)
-    _fill(kafka.bootstrap, source, messages, TRACE if headers else [])
+    fill(kafka.bootstrap, source, messages, TRACE if headers else [])
     how = ["headers"] if headers else []
     bare_rates, tuned_rates, rates, remembering, ratios, stages, peak = [], [], [], [], [], {}, 0.0
     for _ in range(2 if headers else ROUNDS):
@@ -63,7 +63,7 @@ def _throughput(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Ke
         with _worker(road, folder) as worker:
             rate = _rate(road, len(messages))
             stages = _stages(worker, len(messages))
-            peak = max(peak, _peak_memory(worker))
+            peak = max(peak, peak_memory(worker))
         if not headers:
             past = _road(kafka, source, store)._replace(event_type="tests.bench.remembering:REMEMBERING")
             with _worker(past, folder):
@@ -92,7 +92,7 @@ def _road(kafka: Cluster, source: str, store: Path) -> Road:
     return Road(kafka.bootstrap, source, outputs, f"group-{outputs['scores']}", store)
 
 
-def _fill(bootstrap: str, topic: str, messages: Sequence[Keyed], headers: list[tuple[str, bytes]]) -> None:
+def fill(bootstrap: str, topic: str, messages: Sequence[Keyed], headers: list[tuple[str, bytes]]) -> None:
     client = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000})
     for key, value in messages:
         client.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  narrower stubs
@@ -151,7 +151,7 @@ def _stages(worker: Worker, events: int) -> dict[str, float]:
     return found
 
 
-def _peak_memory(worker: Worker) -> float:
+def peak_memory(worker: Worker) -> float:
     status = Path(f"/proc/{worker.process.pid}/status").read_text()
     return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
 

@@ -160,11 +160,8 @@ def test_numbers_are_the_nearest_of_their_digits() -> None:
     random = np.random.default_rng(5)
     digits = random.integers(1, 18, 20_000)
     numbers = [str(int(random.integers(10 ** (int(count) - 1), 10 ** int(count)))) for count in digits]
-    places = [int(random.integers(0, len(number))) for number in numbers]
-    spelt = [
-        f"{number[:-place]}.{number[-place:]}" if place else number
-        for number, place in zip(numbers, places, strict=True)
-    ]
+    points = [int(random.integers(1, len(number) + 1)) for number in numbers]
+    spelt = [f"{n[:point]}.{n[point:]}".removesuffix(".") for n, point in zip(numbers, points, strict=True)]
     line = json.dumps(pairs(price="?")).replace('"?"', "%s")
     found = agrees(EVERY, SORT, [record((line % text).encode(), row) for row, text in enumerate(spelt)])
     assert [one.offset for one in found.records] == [row for row, count in enumerate(digits) if count <= 15]
