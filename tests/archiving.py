@@ -66,7 +66,7 @@ class Scene(NamedTuple):
 
 def scene(kafka: Endpoint, folder: Path) -> Scene:
     """Fresh topics, and an archive that is not there yet."""
-    return Scene(road(kafka, folder, PARTITIONS), kafka.new_topic(2), folder / "archive", folder)
+    return Scene(road(kafka, folder, PARTITIONS), kafka.new_topic(2), folder / "tables", folder)
 
 
 def archiver(

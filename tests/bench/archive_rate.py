@@ -83,7 +83,7 @@ def _bare(client: Consumer, topic: str) -> float:
 def _archiver(kafka: Endpoint, topic: str, folder: Path) -> tuple[float, float]:
     """Records a second, and the archiver's peak resident memory in bytes."""
     folder.mkdir()
-    place = Scene(road(kafka, folder, 1)._replace(input=topic), kafka.new_topic(1), folder / "archive", folder)
+    place = Scene(road(kafka, folder, 1)._replace(input=topic), kafka.new_topic(1), folder / "tables", folder)
     with running(place, {**ROLLS, "archive.group": folder.name}) as archiver:
         start, before = _when(lambda: _metric(archiver, "streamscore_archive_records_total"), 1, archiver)
         end, written = _when(lambda: _metric(archiver, "streamscore_archive_rows_total"), RECORDS, archiver)

@@ -87,6 +87,12 @@ def test_keras_stays_in_the_scorer(path: Path) -> None:
 
 
 @EACH
+def test_delta_tables_stay_in_their_files(path: Path) -> None:
+    """The library of the archive's tables is imported only where rows are committed, and where tables are kept."""
+    assert path.name in {"delta.py", "delta_upkeep.py"} or "deltalake" not in imports(path)
+
+
+@EACH
 def test_nothing_is_unpickled(path: Path) -> None:
     """Nothing that can run code from a file is imported."""
     assert not imports(path) & DANGEROUS
