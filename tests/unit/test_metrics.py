@@ -40,6 +40,8 @@ NAMES = {
     "streamscore_history_events": "gauge",
     "streamscore_history_left_to_fold": "gauge",
     "streamscore_history_rows": "counter",
+    "streamscore_history_snapshot_failures": "counter",
+    "streamscore_history_snapshot_seconds": "gauge",
     "streamscore_labels_refused": "counter",
     "streamscore_partitions_apart_seconds": "gauge",
     "streamscore_unknown_values": "counter",
