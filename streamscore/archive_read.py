@@ -46,11 +46,13 @@ class Archive:
     """Events and labels of one type, as they are when it is opened; rows archived later are not seen."""
 
     def __init__(self, folder: str, event_type: EventType) -> None:
-        """`folder` is an archive's URL and the type's name, or that of an import. DataError without any events."""
+        """`folder` is an archive's URL, with or without the type's name, or that of an import.
+
+        DataError without any events.
+        """
         self._schemas = schemas(event_type)
-        self._found: dict[str, Snapshot | list[Path]] = {}
-        for name in ("events", "labels"):
-            self._found[name] = snapshot(f"{folder}/{name}") or _imported(f"{folder}/{name}")
+        own = f"{folder.rstrip('/')}/{event_type.name}"
+        self._found = _found(own) if _found(own)["events"] else _found(folder)
         if not self._found["events"]:
             raise DataError(f"{folder}/events holds neither a Delta table nor .parquet files")
 
@@ -93,12 +95,31 @@ def columns(event_type: EventType, rows: pa.Table) -> Columns:
     return found | {raw(field.name): raw_column(field, rows[field.name].to_pylist()) for field in ids}
 
 
+def label_columns(event_type: EventType, rows: pa.Table) -> Columns:
+    """Labels as the columns that history folds: `label`, its times, and what it repeats of its event as `raw`."""
+    echoed = [field for field in event_type.fields if field.name in ("event_id", *event_type.entities)]
+    times = {name: rows[name].cast(pa.int64()).to_numpy() for name in ("occurred_at", "labelled_at")}
+    raws = {raw(field.name): raw_column(field, rows[field.name].to_pylist()) for field in echoed}
+    return {**raws, **times, "label": rows["label"].to_numpy()}
+
+
+def told_columns(event_type: EventType) -> list[str]:
+    """The columns of labels that `label_columns` takes."""
+    return list(dict.fromkeys(("event_id", "occurred_at", "label", "labelled_at", *event_type.entities)))
+
+
 def _column(field: Field, values: pa.ChunkedArray) -> object:
     if field.kind == "time":
         return values.cast(pa.int64()).to_numpy()
     if field.kind == "number":
         return values.cast(pa.float64()).to_numpy()
     return column(field, values.to_pylist())
+
+
+def _found(folder: str) -> dict[str, Snapshot | list[Path]]:
+    """The tables of a folder, or the files of an import."""
+    places = {name: f"{folder}/{name}" for name in ("events", "labels")}
+    return {name: snapshot(place) or _imported(place) for name, place in places.items()}
 
 
 def _imported(folder: str) -> list[Path]:

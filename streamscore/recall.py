@@ -17,6 +17,7 @@ from streamscore.kafka_source import KafkaSource
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
 from streamscore.restore import Retained, declaration, restored
+from streamscore.restore_archived import archived
 from streamscore.settings import Settings
 from streamscore.snapshot_store import SnapshotStore
 from streamscore.snapshot_writer import SnapshotWriter
@@ -74,18 +75,20 @@ class Recall:
                 self.waiting_for = "history"
 
     def _begun(self, event_type: EventType, topics: Sequence[str], told: Callable[[str], None]) -> Past:
+        """The past of the newest snapshot that fits, else that of the archive, else one that knows nothing yet."""
         history, kafka = self._settings.history, self._settings.kafka
         bounds = Bounds(timedelta(seconds=history.slack_seconds), history.max_entities)
-        kept = self._source.follow(topics)
-        if not history.snapshots:
-            return Retained(event_type, bounds, kept, {}).empty
-        store = SnapshotStore(history.snapshots, event_type.name)
-        retained = Retained(event_type, bounds, kept, topic_ids(kafka, topics))
-        past = restored(retained, store, kafka.start_from == "latest", told)
-        identity = declaration(event_type, past.horizon), retained.topics
-        done = partial(self._metrics.snapshot, event_type.name)
-        done(0.0)
-        self._snapshots.append((SnapshotWriter(store, identity, history.snapshot_seconds, done), past))
+        latest, kept = kafka.start_from == "latest", self._source.follow(topics)
+        retained = Retained(event_type, bounds, kept, topic_ids(kafka, topics) if history.snapshots else {})
+        store = SnapshotStore(history.snapshots, event_type.name) if history.snapshots else None
+        past = restored(retained, store, latest, told) if store else None
+        if past is None:
+            past = archived(retained, f"{self._settings.archive.url.rstrip('/')}/{event_type.name}", latest, told)
+        if store:
+            identity = declaration(event_type, past.horizon), retained.topics
+            done = partial(self._metrics.snapshot, event_type.name)
+            done(0.0)
+            self._snapshots.append((SnapshotWriter(store, identity, history.snapshot_seconds, done), past))
         return past
 
     def copy(self) -> bool:

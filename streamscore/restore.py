@@ -1,4 +1,4 @@
-"""A past to begin with: that of the newest snapshot that can be trusted, else an empty one."""
+"""A past to begin with: that of the newest snapshot that can be trusted."""
 
 import hashlib
 import logging
@@ -41,8 +41,8 @@ def declaration(event_type: EventType, horizon: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -> Past:
-    """The past of the newest snapshot that fits, else an empty one; `latest` is where a new group starts."""
+def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -> Past | None:
+    """The past of the newest snapshot that fits, None without one; `latest` is where a new group starts."""
     try:
         for name in store.names():
             try:
@@ -55,7 +55,7 @@ def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -
                 log.error("a snapshot is not used: %s", error)
     except Exception as error:  # the file systems of fsspec raise whatever they like
         log.error("snapshots cannot be read: %s: %s", type(error).__name__, error)
-    return stream.empty
+    return None
 
 
 def _unfit(manifest: Manifest, stream: Retained, latest: bool) -> str | None:
