@@ -31,7 +31,6 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
         yield f"group {settings.kafka.group}", _start(settings.kafka, list(settings.inputs))
     except KafkaException as error:
         yield f"broker {settings.kafka.bootstrap}", f"{error.args[0].str()}; topics and group were not looked at"
-    yield f"archive {settings.archive.url}", _archive(settings)
     types: dict[str, EventType] = {}
     for name in dict.fromkeys(settings.inputs.values()):
         try:
@@ -39,6 +38,8 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield f"event type {name}", None
         except StreamScoreError as error:
             yield f"event type {name}", str(error)
+    if types.keys() == set(settings.inputs.values()):
+        yield f"archive {settings.archive.url}", _archive(settings)
     for event_type in types.values():
         yield _model(settings, event_type)
 

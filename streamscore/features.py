@@ -22,7 +22,7 @@ from streamscore.core.history import EntityHistory
 from streamscore.core.late_label import label_columns, label_type
 from streamscore.errors import DataError
 from streamscore.files import LONGEST_ROW, Labelled, labelled_lines, value_types, wire_lines
-from streamscore.time_order import in_order
+from streamscore.time_order import in_order, up_to
 
 Told = Callable[[str], None]
 LabelsUntil = Callable[[pa.Table], Iterator[Columns]]
@@ -248,17 +248,10 @@ def _labels_of(reading: _Reading, folder: Path) -> LabelsUntil:
     """The labels of a file, in the order in which they became known."""
     (folder / "labels").mkdir()
     chunks = _unlabelled(wire_lines(reading.path, reading.event_type))
-    tables = in_order(reading.tables(chunks), folder / "labels")
-    left = [next(tables, None)]
+    known = up_to(in_order(reading.tables(chunks), folder / "labels"))
 
     def until(rows: pa.Table) -> Iterator[Columns]:
-        time = rows["at"][-1].as_py()
-        while (table := left[0]) is not None:
-            count = int(np.searchsorted(table["at"].to_numpy(), time, side="right"))
-            if count:
-                yield label_columns(reading.event_type, _events(reading.event_type, table.slice(0, count)))
-            left[0] = table.slice(count) if count < table.num_rows else next(tables, None)
-            if count < table.num_rows:
-                return
+        for table in known(rows["at"][-1].as_py()):
+            yield label_columns(reading.event_type, _events(reading.event_type, table))
 
     return until

@@ -19,7 +19,9 @@ STUCK_SECONDS = 60.0
 class Pulse:
     """What the worker's loop says of itself to the probes: a clock it winds, a reason it is not ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = STUCK_SECONDS) -> None:
+        """`patience` is how long the loop may take for a turn, in seconds."""
+        self._patience = patience
         self._turned = time.monotonic()
         self.waiting_for: str | None = "start"
 
@@ -28,7 +30,7 @@ class Pulse:
         self.waiting_for = waiting_for
 
     def stuck(self) -> bool:
-        return time.monotonic() - self._turned > STUCK_SECONDS
+        return time.monotonic() - self._turned > self._patience
 
     def problem(self) -> str | None:
         """Why the worker is not ready; None when it is."""

@@ -13,6 +13,9 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -26,6 +29,8 @@ from streamscore.errors import BundleError, SettingsError, StoreUnreachable
 
 Alias = Literal["champion", "challenger", "previous"]
 MANIFEST, NETWORK, SCALER, GOLDEN, CARD = "manifest.json", "model.keras", "scaler.json", "golden.npz", "card.md"
+# A training that began so long ago and never ended was killed.
+ABANDONED = timedelta(hours=3)
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -144,6 +149,31 @@ class ModelStore:
             raise BundleError("there is no previous champion to roll back to")
         self.promote(previous)
         return previous
+
+    @contextmanager
+    def alone(self, now: datetime) -> Iterator[None]:
+        """While it lasts nobody else trains for this store; BundleError when somebody does.
+
+        One that was not ended within hours is taken over. Object stores cannot promise it: there, let one trainer run.
+        """
+        path = f"{self._root}/training"
+        try:
+            self._fs.makedirs(self._root, exist_ok=True)
+            with suppress(FileNotFoundError):
+                begun = datetime.fromisoformat(self._fs.cat_file(path).decode())
+                if now - begun < ABANDONED:
+                    raise BundleError(f"another training has been under way since {begun:%Y-%m-%d %H:%M} UTC")
+                self._fs.rm_file(path)
+            self._fs.pipe_file(path, now.isoformat().encode(), mode="create")
+        except FileExistsError:
+            raise BundleError("another training has just begun") from None
+        except OSError as error:
+            raise _unreachable("written", error) from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self._fs.rm_file(path)
 
     def _set_alias(self, name: Alias, version: str) -> None:
         self._fs.makedirs(f"{self._root}/aliases", exist_ok=True)

@@ -1,7 +1,7 @@
 """Rows of any order as rows in the order of time and id, in bounded memory: sorted runs on disk, merged."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,24 @@ def in_order(tables: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
     elif gathered:
         rows = _sorted(gathered)
         yield from (rows.slice(start, CHUNK) for start in range(0, rows.num_rows, CHUNK))
+
+
+def up_to(tables: Iterator[pa.Table]) -> Callable[[int], list[pa.Table]]:
+    """The function that takes, of tables that `in_order` gives, the rows up to a time that it has not given yet."""
+    left = [next(tables, None)]
+
+    def taken(time: int) -> list[pa.Table]:
+        found = []
+        while (table := left[0]) is not None:
+            count = int(np.searchsorted(table["at"].to_numpy(), time, side="right"))
+            if count:
+                found.append(table.slice(0, count))
+            left[0] = table.slice(count) if count < table.num_rows else next(tables, None)
+            if count < table.num_rows:
+                break
+        return found
+
+    return taken
 
 
 def _sorted(tables: list[pa.Table]) -> pa.Table:

@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from streamscore.archive_metrics import ArchiveMetrics
 from streamscore.metrics import Metrics
 from streamscore.settings import described
-from trainer.settings import TrainingSettings
+from trainer.metrics import TrainerMetrics
+from trainer.settings import GateSettings, TrainingSettings
 
-RUNNING, OWN_EVENTS = Path("docs/running.md"), Path("docs/own-events.md")
+PAGES = tuple(Path("docs", f"{name}.md") for name in ("running", "own-events", "training"))
 
 
 def settings_table() -> str:
@@ -27,12 +29,11 @@ def metrics_table(registry: CollectorRegistry) -> str:
     return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
 
 
-def training_table() -> str:
-    """Every training setting with its default and meaning."""
-    rows = (
-        f"| `{name}` | `{field.default}` | {field.description} |"
-        for name, field in TrainingSettings.model_fields.items()
-    )
+def training_table(settings: type[BaseModel], section: str = "") -> str:
+    """Every training setting of a section with its default and meaning."""
+    told = {name: field for name, field in settings.model_fields.items() if field.description}
+    defaults = {name: "" if field.default in (None, "") else f"`{field.default}`" for name, field in told.items()}
+    rows = (f"| `{section}{name}` | {defaults[name]} | {field.description} |" for name, field in told.items())
     return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
 
 
@@ -42,7 +43,9 @@ def filled(text: str) -> str:
         "settings": settings_table(),
         "metrics": metrics_table(Metrics().registry),
         "archive metrics": metrics_table(ArchiveMetrics().registry),
-        "training": training_table(),
+        "training": training_table(TrainingSettings),
+        "gates": training_table(GateSettings, "gates."),
+        "training metrics": metrics_table(TrainerMetrics().registry),
     }
     for name, table in tables.items():
         pattern = rf"<!-- {name} -->\n.*?<!-- end -->"
@@ -51,5 +54,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for page in (RUNNING, OWN_EVENTS):
+    for page in PAGES:
         page.write_text(filled(page.read_text()))

@@ -19,7 +19,7 @@ from streamscore.core.catalogue import BUILT_IN
 from streamscore.core.event_type import EventType
 from streamscore.simulator import Simulated
 from streamscore.store import ModelStore, load
-from trainer.run import Progress, place, train_once
+from trainer.run import Job, Progress, Source, place, train_once
 from trainer.settings import TrainingSettings
 
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
@@ -27,7 +27,7 @@ ROWS = {"transaction": 20_000, "application": 8_000}
 SIMULATE = {"transaction": simulator.transactions, "application": simulator.applications}
 TRAINED_AT = datetime(2025, 6, 1, tzinfo=UTC)
 SILENT = Progress(lambda _: None, lambda _: None)
-QUICK = TrainingSettings(preset="dense", epochs=2, batch=64)
+QUICK = TrainingSettings(gap_days=0, preset="dense", epochs=2, batch=64)
 
 
 def simulated(name: str, rows: int | None = None) -> Simulated:
@@ -41,8 +41,10 @@ def write_archive(folder: Path, events: Simulated) -> Path:
     times = {"occurred_at": microseconds(events.columns["occurred_at"])}
     others = {name: pa.array(values, from_pandas=True) for name, values in events.columns.items()}
     write_table(folder / "events", others | times)
+    entities = {"customer_id", "terminal_id", "applicant_id"}
     labels = {
-        "event_id": events.columns["event_id"],
+        **{name: values for name, values in others.items() if name in {"event_id"} | entities},
+        **times,
         "label": events.label,
         "labelled_at": microseconds(events.labelled_at),
     }
@@ -95,9 +97,9 @@ def _trained() -> tuple[Path, dict[str, str]]:
 def _train(archive: Path, event_type: EventType, models: Path) -> str:
     write_archive(archive, simulated(event_type.name))
     store = ModelStore(str(models), event_type.name)
-    version = train_once(archive, event_type, store, QUICK, TRAINED_AT, SILENT).version
-    place(store, version, promote=True)
-    return version
+    manifest = train_once(Source(str(archive)), Job(event_type, store, QUICK, TRAINED_AT), SILENT)
+    place(store, manifest, promote=True)
+    return manifest.version
 
 
 @contextmanager

@@ -1,18 +1,21 @@
 """The trainer's command line."""
 
+import signal
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamscore.cli_options import prepare_process
+from streamscore.cli_options import Between, prepare_process
 from streamscore.errors import SettingsError, StreamScoreError
 
 if TYPE_CHECKING:
     from trainer.fit import Epoch
     from trainer.settings import TrainingSettings
+
+AS_OF = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,31 +25,73 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--archive", type=click.Path(path_type=Path), required=True, help="Folder with events/ and labels/.")
+@click.option("--archive", required=True, help="URL of an archive, or a folder with events/ and labels/.")
 @click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
-@click.option("--promote", is_flag=True, help="Make it the champion even if there is one; else it is the challenger.")
+@click.option("--as-of", type=click.DateTime(AS_OF), help="Learn from what the archive held then, UTC.")
+@click.option("--promote", is_flag=True, help="Make it the champion whatever the gates say.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. preset=dense.")
-def once(archive: Path, event_type: str, store: str, promote: bool, values: tuple[str, ...]) -> None:
-    """Train one model on an archive folder, add it to the store and give it an alias."""
+def once(
+    archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, values: tuple[str, ...]
+) -> None:
+    """Train one model, add it to the store, and promote it when no gate speaks against it."""
     from streamscore.event_types import find
     from streamscore.store import ModelStore
 
     chosen, settings = find(event_type), parsed(values)
+    from streamscore.archive_read import Rows
+
     # These take seconds to import: what was typed is looked at first.
     from trainer.evaluate import doubt
-    from trainer.run import Progress, place, train_once
+    from trainer.run import Job, Progress, Source, place, train_once
 
     models = ModelStore(store, chosen.name)
-    manifest = train_once(archive, chosen, models, settings, datetime.now(UTC), Progress(say, say_epoch))
-    alias = place(models, manifest.version, promote)
+    rows = Rows(as_of=as_of and as_of.replace(tzinfo=UTC))
+    job = Job(chosen, models, settings, datetime.now(UTC))
+    manifest = train_once(Source(archive, rows), job, Progress(say, say_epoch))
+    alias, judgement = place(models, manifest, promote), manifest.metrics["judgement"]
     test = manifest.metrics["test"]
-    say(f"{manifest.version} is the {alias} of {chosen.name}")
+    say(f"{manifest.version}: {judgement['verdict']}" + (f", it is the {alias} of {chosen.name}" if alias else ""))
+    for reason in judgement["reasons"]:
+        say(f"  {reason}")
     say(f"test: AUC {test['auc']:.4f}, average precision {test['average_precision']:.4f}, ECE {test['ece']:.5f}")
     for name, figures in manifest.metrics["baselines"].items():
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
     if weakness := doubt(manifest.metrics):
         say(f"think twice before this model decides anything: {weakness}")
+
+
+@cli.command()
+@click.option("--archive", required=True, help="URL of an archive, or a folder with events/ and labels/.")
+@click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
+@click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
+@click.option("--every", type=Between(0.001, 3650), default=7.0, show_default=True, help="Days between two runs.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Interface of /metrics.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9465, show_default=True, help="Port of /metrics.")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. window_days=180.")
+def watch(archive: str, event_type: str, store: str, every: float, values: tuple[str, ...], **http: Any) -> None:
+    """Retrain until stopped, one run at a time; promote a model when no gate speaks against it."""
+    from streamscore.event_types import find
+    from streamscore.probe import Pulse, serve
+    from streamscore.settings import Http
+    from streamscore.store import ModelStore
+    from trainer.metrics import TrainerMetrics
+
+    chosen, settings, metrics, pulse = find(event_type), parsed(values), TrainerMetrics(), Pulse(patience=float("inf"))
+    from trainer.watch import Watch
+    from trainer.watch import watch as run
+
+    server = serve(Http(**http), metrics.registry, pulse)
+    say(f"metrics on http://{http['host']}:{server.server_address[1]}")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also in the middle of a run, which leaves nothing
+
+    def stopped(seconds: float) -> bool:
+        pulse.turn(None)
+        return stop.wait(seconds)
+
+    what = Watch(archive, chosen, ModelStore(store, chosen.name), settings, timedelta(every))
+    run(what, metrics, lambda: datetime.now(UTC), stopped)
 
 
 def parsed(values: tuple[str, ...]) -> "TrainingSettings":
@@ -55,7 +100,10 @@ def parsed(values: tuple[str, ...]) -> "TrainingSettings":
 
     from trainer.settings import TrainingSettings
 
-    given = dict(value.partition("=")[::2] for value in values)
+    given: dict[str, Any] = {}
+    for key, value in (value.partition("=")[::2] for value in values):
+        section, _, name = key.rpartition(".")
+        (given.setdefault(section, {}) if section else given)[name] = value
     try:
         return TrainingSettings.model_validate(given)
     except ValidationError as error:

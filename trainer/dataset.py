@@ -1,45 +1,64 @@
 """From the archive to labelled rows: cleaned, as features by the worker's own functions, split.
 
 Nothing is deleted but exact repeats of an event: outliers are often the frauds, and are clipped
-by the scaler instead.
+by the scaler instead. Rows lie on disk, so that an archive may be larger than memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from sklearn.model_selection import train_test_split
 
 from streamscore.archive import schemas
-from streamscore.archive_columns import table
-from streamscore.core.aggregate import raw
-from streamscore.core.event import Columns, column, raw_column
+from streamscore.archive_read import EVERY, Archive, Rows, columns
 from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.errors import DataError
-from streamscore.files import value_types
+from trainer.ordered import ANSWER, Chunk, Tally, ordered
 from trainer.settings import TrainingSettings
+from trainer.stored import Events, Writing
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
 LEAST_POSITIVES = 10
-# Events folded and asked at a time, and after how many of them that is told.
-CHUNK, TOLD_EVERY = 1 << 14, 1 << 20
+# After how many events it is told how far reading is.
+TOLD_EVERY = 1 << 20
+SECOND = 1_000_000  # µs
+DAY = 86_400 * SECOND
+# Of the whole time; answers to credit take a year, and most archives have no ten.
+LONGEST_GAP = 0.1
+
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled events in time order: raw rows, float32 (rows, features), bool (rows,), and what was cleaned."""
+    """Labelled events in time order: float32 (rows, features), bool (rows,), int64 (rows,) µs since 1970, as archived.
 
-    events: pd.DataFrame
+    `cleaned` says what was left out, `versions` which version of each table was read.
+    """
+
     matrix: np.ndarray
     labels: np.ndarray
+    times: np.ndarray
+    events: Events
     cleaned: dict[str, Any]
+    versions: dict[str, int]
+
+
+class Which(NamedTuple):
+    """Which rows are read, and for how long before the newest mature event they are learnt from."""
+
+    rows: Rows = EVERY
+    window: timedelta | None = None
+
+
+ALL = Which()
 
 
 @dataclass(frozen=True)
@@ -52,107 +71,89 @@ class Split:
     how: str
 
 
-def read(archive: Path, event_type: EventType, told: Callable[[str], None] = lambda _: None) -> Dataset:
-    """The archive's labelled events. DataError when files or columns are missing, or nothing is left."""
-    schema = schemas(event_type)
-    fields = [field.name for field in event_type.fields]
-    events = _frame(table(archive / "events", schema.events, fields, ["event_id", "occurred_at"]))
-    labels = _frame(table(archive / "labels", schema.labels, ["event_id", "label", "labelled_at"], ["labelled_at"]))
-    rows = len(events)
-    events = events.drop_duplicates("event_id", keep="first")
-    repeats = rows - len(events)
-    events = events.sort_values(["occurred_at", "event_id"], kind="stable", ignore_index=True)
-    keep, answer = _labelled(events, labels, event_type)
-    if not keep.any():
-        raise DataError(f"{archive}: no event has a label that is {event_type.maturity.days} days old")
-    if event_type.history:
-        matrix = _as_of(event_type, events, labels, told)[keep]
-    else:
-        matrix = event_type.features.matrix(_columns(event_type, events[keep]), int(keep.sum()))
-    events = events[keep].reset_index(drop=True)
-    missing = np.isnan(matrix).sum(axis=0)
+def read(url: str, event_type: EventType, folder: Path, told: Told = lambda _: None, which: Which = ALL) -> Dataset:
+    """The labelled events of an archive, each as of its own time; `folder` holds what does not fit into memory.
+
+    Only events as old as `maturity` are used, labelled or not: bad news comes first, so the labels of young events
+    are nearly all positive. Younger ones, and those without an answer, are known to later ones all the same.
+    DataError when files or columns are missing, or nothing is left.
+    """
+    archive, tally = Archive(url, event_type), Tally()
+    chunks = ordered(archive, event_type, which.rows, folder, tally)
+    with Writing(folder, _schema(event_type), len(event_type.features.features)) as writing:
+        found = [_kept(event_type, kept, writing) for kept in _mature(event_type, chunks, tally, (which.window, told))]
+    events, matrix = writing.read()
+    if not tally.labels:
+        raise DataError(f"{url}/labels holds no label")
+    if not len(events):
+        raise DataError(f"{url}: no event has a label that is {event_type.maturity.days} days old")
+    missing = sum((part.missing for part in found), np.zeros(matrix.shape[1], np.int64))
     cleaned = {
-        "events": rows,
-        "repeated_events": repeats,
-        "without_a_mature_label": rows - repeats - len(events),
+        "events": tally.events,
+        "repeated_events": tally.repeated,
+        "without_a_mature_label": tally.events - tally.repeated - len(events),
         "missing_values": {n: int(c) for n, c in zip(event_type.features.names, missing, strict=True) if c},
     }
-    return Dataset(events, matrix, answer[keep], cleaned)
+    labels, times = (np.concatenate([part[column] for part in found]) for column in (0, 1))
+    return Dataset(matrix, labels, times, events, cleaned, archive.versions)
 
 
-def _frame(found: pa.Table) -> pd.DataFrame:
-    return found.to_pandas(types_mapper=None, coerce_temporal_nanoseconds=False)
+class _Part(NamedTuple):
+    """What stays in memory of some rows: labels, times, and how many values of each feature are missing."""
+
+    labels: np.ndarray
+    times: np.ndarray
+    missing: np.ndarray
 
 
-def _labelled(events: pd.DataFrame, labels: pd.DataFrame, event_type: EventType) -> tuple[np.ndarray, np.ndarray]:
-    """Which events' answers are known, and what every event's is: the latest label counts.
+class _AsOf(NamedTuple):
+    """Events that are old enough, with their times and features; `answer` is among their columns."""
 
-    Only events as old as `maturity` are used, labelled or not: bad news comes first, so the labels
-    of young events are nearly all positive.
-    """
-    latest = labels.sort_values("labelled_at", kind="stable").drop_duplicates("event_id", keep="last")
-    answer = events["event_id"].map(latest.set_index("event_id")["label"])
-    last_known = max([events["occurred_at"].max(), *latest["labelled_at"].tail(1)])
-    keep = events["occurred_at"] <= last_known - event_type.maturity
-    if event_type.unlabelled == "drop":
-        keep &= answer.notna()
-    return keep.to_numpy(bool), answer.eq(True).to_numpy(bool)
+    events: pa.Table
+    times: np.ndarray
+    matrix: np.ndarray
 
 
-def _as_of(
-    event_type: EventType, events: pd.DataFrame, labels: pd.DataFrame, told: Callable[[str], None]
-) -> np.ndarray:
-    """float32 (rows, features) of events in their order, each as of its own time; the history keeps its horizon only.
-
-    All events are folded, also those that are not trained on: the worker knew them too.
-    """
-    history = EntityHistory(event_type)
-    matrix = np.empty((len(events), len(event_type.features.features)), np.float32)
-    echoed = list(dict.fromkeys(("event_id", "occurred_at", *event_type.entities)))
-    known = labels[["event_id", "label", "labelled_at"]].merge(events[echoed], on="event_id")
-    known = known[known["label"].notna()].sort_values("labelled_at", kind="stable")
-    told_until = 0
-    for start in range(0, len(events), CHUNK):
-        part = events.iloc[start : start + CHUNK]
-        until = int(known["labelled_at"].searchsorted(part["occurred_at"].iloc[-1], side="right"))
-        history.fold_labels(_label_columns(event_type, known.iloc[told_until:until]))
-        told_until = until
-        columns = history.following(_columns(event_type, part))
-        matrix[start : start + len(part)] = event_type.features.matrix(columns, len(part))
-        if start % TOLD_EVERY == 0 and start:
-            told(f"history of {start:,} of {len(events):,} events")
-    return matrix
+def _mature(
+    event_type: EventType, chunks: Iterable[Chunk], tally: Tally, how: tuple[timedelta | None, Told]
+) -> Iterator[_AsOf]:
+    """Every event of the window as of its own time, until those begin that are too young to be answered."""
+    window, told = how
+    history, seen, maturity = EntityHistory(event_type), 0, event_type.maturity // timedelta(microseconds=1)
+    for chunk in chunks:
+        for labels in chunk.labels:
+            history.fold_labels(labels)
+        found = columns(event_type, chunk.events)
+        newest = tally.known_until - maturity
+        old = found["occurred_at"] <= newest
+        if not old.any():
+            return
+        if window:
+            old &= found["occurred_at"] > newest - window // timedelta(microseconds=1)
+        matrix = event_type.features.matrix(history.following(found), len(old))
+        yield _AsOf(chunk.events.filter(old), found["occurred_at"][old], matrix[old])
+        seen += len(old)
+        if seen // TOLD_EVERY > (seen - len(old)) // TOLD_EVERY:
+            told(f"{seen:,} of {tally.events:,} events read")
 
 
-def _label_columns(event_type: EventType, labels: pd.DataFrame) -> Columns:
-    raws = {raw(f.name): raw_column(f, labels[f.name].tolist()) for f in event_type.identified if f.name in labels}
-    times = {name: _micros(labels[name]) for name in ("occurred_at", "labelled_at")}
-    return {**raws, **times, "label": labels["label"].to_numpy(bool)}
+def _kept(event_type: EventType, mature: _AsOf, writing: Writing) -> _Part:
+    """Write the rows that are trained on."""
+    answer = mature.events[ANSWER]
+    keep = answer.is_valid().to_numpy() if event_type.unlabelled == "drop" else np.ones(len(mature.times), bool)
+    matrix = mature.matrix[keep]
+    writing.add(mature.events.drop_columns([ANSWER]).filter(keep), matrix)
+    return _Part(answer.fill_null(False).to_numpy()[keep], mature.times[keep], np.isnan(matrix).sum(axis=0))
 
 
-def _micros(times: "pd.Series[Any]") -> np.ndarray:
-    return times.astype("datetime64[us, UTC]").astype("int64").to_numpy()
+def _schema(event_type: EventType) -> pa.Schema:
+    whole = schemas(event_type).events
+    return pa.schema([whole.field(field.name) for field in event_type.fields])
 
 
-def _columns(event_type: EventType, events: pd.DataFrame) -> Columns:
-    """The archive's columns as the features expect them; times are int64 µs already."""
-    columns: dict[str, Any] = {}
-    for field in event_type.fields:
-        values = events[field.name]
-        if field.kind == "time":
-            columns[field.name] = _micros(values)
-        elif field.kind == "number":
-            columns[field.name] = values.to_numpy(np.float64, na_value=np.nan)
-        else:
-            columns[field.name] = column(field, values.tolist())
-    return columns | {
-        raw(field.name): raw_column(field, events[field.name].tolist()) for field in event_type.identified
-    }
-
-
-def split(dataset: Dataset, settings: TrainingSettings) -> Split:
+def split(dataset: Dataset, event_type: EventType, settings: TrainingSettings) -> Split:
     """Set validation and test apart; DataError when a part has too few positives."""
-    parts = _by_time(dataset, settings) if settings.split == "time" else _stratified(dataset, settings)
+    parts = _by_time(dataset, event_type, settings) if settings.split == "time" else _stratified(dataset, settings)
     for name in ("train", "validation", "test"):
         positives = int(dataset.labels[getattr(parts, name)].sum())
         rows = len(getattr(parts, name))
@@ -163,18 +164,25 @@ def split(dataset: Dataset, settings: TrainingSettings) -> Split:
     return parts
 
 
-def _by_time(dataset: Dataset, settings: TrainingSettings) -> Split:
-    """Oldest to train, then validation, newest to test; cut between distinct times."""
-    times = dataset.events["occurred_at"].to_numpy()
-    rows = np.arange(len(times))
-    first_validation, first_test = (
-        int(np.searchsorted(times, times[int(len(times) * share)]))
-        for share in (1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
-    )
-    if not 0 < first_validation < first_test:
+def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings) -> Split:
+    """Oldest to train, then validation, newest to test; cut between distinct times.
+
+    Between two parts lies the time that answers take: what was not answered yet when the later part began would
+    not have been there to learn from. Unless it is set, that is at most a tenth of the whole time.
+    """
+    times, shares = dataset.times, (1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
+    whole, days = (times[-1] - times[0]) / DAY, settings.gap_days
+    if days is None:
+        days = min(event_type.maturity / timedelta(days=1), round(LONGEST_GAP * whole, 1))
+    starts = [int(np.searchsorted(times, times[int(len(times) * share)])) for share in shares]
+    ends = [int(np.searchsorted(times, times[start] - int(days * DAY))) for start in starts]
+    if not 0 < starts[0] < starts[1]:
         raise DataError("the events do not spread over time; set split: stratified")
-    how = f"by time: validation from {times[first_validation]}, test from {times[first_test]}"
-    return Split(rows[:first_validation], rows[first_validation:first_test], rows[first_test:], how)
+    if not ends[0] or ends[1] <= starts[0]:
+        raise DataError(f"the events span {whole:.1f} days, too few for parts {days:g} days apart; set gap_days")
+    rows = np.arange(len(times))
+    how = f"by time: validation from {at(times[starts[0]])}, test from {at(times[starts[1]])}, {days:g} days apart"
+    return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], how)
 
 
 def _stratified(dataset: Dataset, settings: TrainingSettings) -> Split:
@@ -189,23 +197,11 @@ def _stratified(dataset: Dataset, settings: TrainingSettings) -> Split:
     return Split(np.sort(train), np.sort(validation), np.sort(test), how)
 
 
-def wire_events(event_type: EventType, events: pd.DataFrame) -> list[bytes]:
+def wire_events(event_type: EventType, events: pa.Table) -> list[bytes]:
     """Archived events as the JSON they came from, for golden rows."""
-    kinds = value_types(event_type)
-    return [
-        msgspec.json.encode(event_type.struct(**{str(n): _plain(v, kinds[str(n)]) for n, v in row.items()}))
-        for row in events[list(kinds)].to_dict("records")
-    ]
+    return [msgspec.json.encode(event_type.struct(**row)) for row in events.to_pylist()]
 
 
-def _plain(value: Any, kind: type) -> Any:
-    """A cell as the field's own type: pandas keeps integers with gaps as floats, and has missing values of its own."""
-    if value is None or value is pd.NaT or value != value:  # noqa: PLR0124  NaN alone differs from itself
-        return None
-    return value.to_pydatetime(warn=False) if kind is datetime else kind(value)
-
-
-def period(events: pd.DataFrame) -> tuple[datetime, datetime]:
-    """The first and the last time an event occurred."""
-    first, last = events["occurred_at"].min(), events["occurred_at"].max()
-    return first.to_pydatetime(warn=False), last.to_pydatetime(warn=False)
+def at(time: int) -> datetime:
+    """A time in µs since 1970, in words that sort."""
+    return datetime.fromtimestamp(int(time) / SECOND, UTC)

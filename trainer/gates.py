@@ -40,6 +40,7 @@ class Case:
     `blocks` says whose each row is; `segments` are named groups of rows, bool (rows,). `profiles` are those of each
     feature, of what the champion was trained on (or the candidate, without one) and of the rows. `seconds` for an
     event at batch sizes; `parity` is the largest difference between the risks of the fitted and the reloaded model.
+    `promised` is the average precision that the champion had when it was trained, `unjudged` why it cannot be asked.
     """
 
     labels: np.ndarray
@@ -55,6 +56,8 @@ class Case:
     parity: float = 0.0
     seconds: Mapping[int, float] = field(default_factory=dict)
     size: int = 0
+    promised: float = 0.0
+    unjudged: str = ""
     seed: int = 0
 
 
@@ -77,7 +80,12 @@ def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
 def _data(case: Case, settings: GateSettings) -> Gate:
     """Whether the rows look like what the champion was trained on: a broken feed must not become a model."""
     shifts = {name: stability(*both) for name, both in case.profiles.items()}
-    shifted = [n for n, at in shifts.items() if at > max(settings.most_shift, unusual(*case.profiles[n]))]
+    # A world that drifts moves a little to everywhere, a broken feed much to one place.
+    shifted = [
+        name
+        for name, both in case.profiles.items()
+        if shifts[name] > unusual(*both) and max(_moved(*both)) >= settings.most_jump
+    ]
     before, now = case.rates
     # Three standard deviations of the rows' own rate, and the factor allowed.
     chance = 3 * (now * (1 - now) / len(case.labels)) ** 0.5
@@ -93,20 +101,25 @@ def _data(case: Case, settings: GateSettings) -> Gate:
     return Gate("data", not said, "reject", "; ".join(said) or held, figures)
 
 
-def _change(before: Profile, now: Profile) -> str:
-    """What changed most, in words: missing values, one value that took over, or the level."""
+def _moved(before: Profile, now: Profile) -> np.ndarray:
+    """float64 (bins,): the share of values that each bin gained."""
     shares = [np.array(profile.counts) / max(1, profile.rows) for profile in (before, now)]
-    place = int(np.argmax(np.abs(shares[1] - shares[0])))
-    was, is_ = shares[0][place], shares[1][place]
+    return shares[1] - shares[0]
+
+
+def _change(before: Profile, now: Profile) -> str:
+    """Where most values went, in words."""
+    place = int(np.argmax(_moved(before, now)))
+    was, now_is = (profile.counts[place] / max(1, profile.rows) for profile in (before, now))
     if place == len(before.counts) - 1:
         where = "it is missing"
     elif place == 0:
-        where = f"it is below {before.edges[0]:.6g}" if before.edges else "it has any value"
+        where = f"it is below {before.edges[0]:.6g}" if before.edges else "it is not missing"
     elif place == len(before.edges):
         where = f"it is at least {before.edges[-1]:.6g}"
     else:
         where = f"it is from {before.edges[place - 1]:.6g} to {before.edges[place]:.6g}"
-    return f"{where} in {is_:.1%} of events, was in {was:.1%}"
+    return f"{where} in {now_is:.1%} of events, was in {was:.1%}"
 
 
 def _positives(case: Case, settings: GateSettings) -> Gate:
@@ -119,19 +132,32 @@ def _positives(case: Case, settings: GateSettings) -> Gate:
 
 
 def _floors(case: Case, settings: GateSettings) -> Gate:
-    rate = float(case.labels.mean())
-    ours = average_precision(ranking(case.labels, case.risks), np.ones(len(case.labels)))
-    lift = ours / rate if rate else 0.0
-    said = (
-        f"average precision {ours:.4f} is {lift:.1f} times the share of positives, {settings.lift:g} times is the least"
+    """Better than chance, and not far below what there was: then events or labels are not what they were."""
+    rate, ours = (
+        float(case.labels.mean()),
+        average_precision(ranking(case.labels, case.risks), np.ones(len(case.labels))),
     )
-    return Gate("floors", lift >= settings.lift, "reject", said, {"average precision": ours, "lift": lift})
+    # In odds: twice a share of positives of more than a half could not be reached.
+    lift, least = _odds(ours) / _odds(rate), settings.promise * case.promised
+    said = f"average precision {ours:.4f} has {lift:.1f} times the odds of chance, {settings.lift:g} times is the least"
+    if ours < least:
+        said += (
+            f"; it is below {least:.4f}, a part of the {case.promised:.4f} that the champion had: look at the labels"
+        )
+    figures = {"average precision": ours, "lift": lift, "promised": case.promised}
+    return Gate("floors", lift >= settings.lift and ours >= least, "reject", said, figures)
+
+
+def _odds(share: float) -> float:
+    return share / max(1e-9, 1 - share)
 
 
 def _champion(case: Case, settings: GateSettings) -> Gate:
     """No worse than the champion on the same rows: the interval's lower bound is above the margin."""
     if case.champion is None:
-        return Gate("champion", True, "shadow", "there is no champion to compare with", {})
+        return Gate(
+            "champion", not case.unjudged, "shadow", case.unjudged or "there is no champion to compare with", {}
+        )
     found = difference(case.labels, case.risks, case.champion, case.blocks, case.seed)
     said = f"average precision less the champion's is {_written(found)}; no worse means above -{settings.margin:g}"
     otherwise: Verdict = "reject" if found.high < 0 else "shadow"

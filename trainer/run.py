@@ -1,29 +1,32 @@
 """One training run, told in order: dataset → split → scale → fit → calibrate → evaluate → bundle → alias."""
 
-import hashlib
-import importlib.metadata
 import tempfile
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import keras
-import numpy as np
-
-from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, golden_matrix
+from streamscore.archive_read import EVERY, Rows
+from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
-from streamscore.scorer import KerasScorer
-from streamscore.store import CARD, GOLDEN, NETWORK, SCALER, BundleFiles, ModelStore, golden_bytes, loaded
-from trainer import dataset, evaluate
+from streamscore.store import CARD, BundleFiles, ModelStore, loaded
+from trainer import dataset
+from trainer.bundling import Scaled, Trained, files_of, manifest_of
 from trainer.card import card
-from trainer.fit import OnEpoch, Part, calibrate, fit, logits
+from trainer.fit import OnEpoch, calibrate, fit, logits
+from trainer.judging import Candidate, judged
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
-GOLDEN_ROWS = 32
-PACKAGES = ("streamscore", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "pandas")
+
+class Job(NamedTuple):
+    """What is trained, by which settings, when, and for which store."""
+
+    event_type: EventType
+    store: ModelStore
+    settings: TrainingSettings
+    now: datetime
 
 
 class Progress(NamedTuple):
@@ -33,45 +36,45 @@ class Progress(NamedTuple):
     epoch: OnEpoch
 
 
-class Rows(NamedTuple):
-    """What a run works on: the cleaned data, its parts, and its scaled columns."""
+class Source(NamedTuple):
+    """The archive to learn from, a folder or a URL, and which of its rows are read."""
 
-    data: dataset.Dataset
-    parts: dataset.Split
-    scaled: np.ndarray
-
-
-class Trained(NamedTuple):
-    """A fitted network with all that makes it a model."""
-
-    network: Any
-    scaler: Scaler
-    calibration: Calibration
+    url: str
+    rows: Rows = EVERY
 
 
-def train_once(
-    archive: Path, event_type: EventType, store: ModelStore, settings: TrainingSettings, now: datetime, told: Progress
-) -> Manifest:
-    """Train on an archive folder and add the bundle to the store, once it loads as a worker would load it.
+def train_once(source: Source, job: Job, told: Progress) -> Manifest:
+    """Train on an archive and add the bundle to the store, once it loads as a worker would load it.
 
     A failed run leaves the store as it was.
     """
-    store.alias("champion")  # a store that cannot be read is told now, not after the fit
-    told.say(f"reading {archive}")
-    data = dataset.read(archive, event_type, told.say)
-    parts = dataset.split(data, settings)
+    job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
+    told.say(f"reading {source.url}")
+    with tempfile.TemporaryDirectory() as folder:
+        days = job.settings.window_days
+        which = dataset.Which(source.rows, timedelta(days) if days else None)
+        data = dataset.read(source.url, job.event_type, Path(folder), told.say, which)
+        return _kept(job.store, *_trained(data, job, told))
+
+
+def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest, dict[str, bytes]]:
+    """A bundle that was loaded as a worker would load it, and judged."""
+    event_type, settings = job.event_type, job.settings
+    parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
     scaler = fit_scaler(event_type.features, data.matrix[parts.train])
-    rows = Rows(data, parts, scaled(scaler, data.matrix))
+    rows = Scaled(data, parts, scaled(scaler, data.matrix))
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
-    network = fit(_part(rows, parts.train), _part(rows, parts.validation), settings, told.epoch)
-    choosing, labels = _part(rows, parts.validation)
+    network = fit(rows.part(parts.train), rows.part(parts.validation), settings, told.epoch)
+    choosing, labels = rows.part(parts.validation)
     trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
-    told.say("judging it beside the baselines")
-    manifest = _manifest(event_type, rows, trained, settings, now)
-    files = _files(manifest, event_type, rows, trained)
-    loaded(BundleFiles(manifest, files), event_type, device="auto")
-    return _kept(store, manifest, files)
+    told.say("judging it beside the baselines and the champion")
+    manifest = manifest_of(event_type, rows, trained, settings, job.now)
+    files = files_of(event_type, rows, trained)
+    bundle = loaded(BundleFiles(manifest, files), event_type, device="auto")
+    judgement = judged(Candidate(rows, trained, bundle, sum(map(len, files.values()))), job.store, settings)
+    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, "judgement": judgement}})
+    return manifest, {**files, CARD: card(manifest).encode()}
 
 
 def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Manifest:
@@ -83,106 +86,13 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
-def place(store: ModelStore, version: str, promote: bool) -> str:
-    """Give a new bundle its alias: champion when asked for or when there is none, else challenger."""
-    if promote or store.alias("champion") is None:
-        store.promote(version)
+def place(store: ModelStore, manifest: Manifest, promote: bool) -> str | None:
+    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it."""
+    verdict = "promote" if promote else manifest.metrics["judgement"]["verdict"]
+    if verdict == "promote":
+        store.promote(manifest.version)
         return "champion"
-    store.point("challenger", version)
-    return "challenger"
-
-
-def _part(rows: Rows, part: np.ndarray) -> Part:
-    return rows.scaled[part], rows.data.labels[part]
-
-
-def _risks(trained: Trained, rows: np.ndarray) -> np.ndarray:
-    """Calibrated risks of scaled rows."""
-    logit = trained.calibration.slope * logits(trained.network, rows) + trained.calibration.intercept
-    return 1 / (1 + np.exp(-logit))
-
-
-def _manifest(
-    event_type: EventType, rows: Rows, trained: Trained, settings: TrainingSettings, now: datetime
-) -> Manifest:
-    data, parts = rows.data, rows.parts
-    chosen = evaluate.thresholds(
-        _risks(trained, rows.scaled[parts.validation]),
-        settings.review_rate or event_type.review_rate,
-        settings.decline_rate or event_type.decline_rate,
-    )
-    test_risks, test_labels = _risks(trained, rows.scaled[parts.test]), data.labels[parts.test]
-    kinds = (data.matrix, rows.scaled, data.labels)
-    first, last = dataset.period(data.events)
-    return Manifest(
-        version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
-        event_type=event_type.name,
-        features=event_type.features.names,
-        calibration=trained.calibration,
-        thresholds=chosen,
-        trained_at=now,
-        data={
-            "split": parts.how,
-            "train": len(parts.train),
-            "validation": len(parts.validation),
-            "test": len(parts.test),
-            "positives": int(data.labels.sum()),
-            "first_event": first.isoformat(),
-            "last_event": last.isoformat(),
-            "cleaned": data.cleaned,
-        },
-        metrics={
-            "test": evaluate.figures(test_labels, test_risks),
-            "at_thresholds": evaluate.rates(test_risks, chosen, test_labels),
-            "baselines": evaluate.baselines(
-                tuple(kind[parts.train] for kind in kinds), tuple(kind[parts.test] for kind in kinds), settings.seed
-            ),
-            "weights": weights_digest(trained),
-        },
-        settings=settings.model_dump(),
-        packages=_installed(),
-    )
-
-
-def weights_digest(trained: Trained) -> str:
-    """The sha256 of everything learnt: equal for equal seed, data and packages."""
-    learnt = hashlib.sha256(trained.scaler.model_dump_json().encode())
-    for weights in trained.network.get_weights():
-        learnt.update(np.ascontiguousarray(weights).tobytes())
-    return learnt.hexdigest()
-
-
-def _installed() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _files(manifest: Manifest, event_type: EventType, rows: Rows, trained: Trained) -> dict[str, bytes]:
-    """The bundle's files. Golden rows are test events, half of them positives where there are enough."""
-    test = rows.parts.test
-    positives_first = test[np.argsort(~rows.data.labels[test], kind="stable")]
-    chosen = np.concatenate([positives_first[: GOLDEN_ROWS // 2], positives_first[-GOLDEN_ROWS // 2 :]])
-    events = dataset.wire_events(event_type, rows.data.events.iloc[np.unique(chosen)])
-    matrix = golden_matrix(event_type, event_type.features, events)
-    scorer = KerasScorer(trained.network, trained.scaler, trained.calibration)
-    return {
-        NETWORK: _network_bytes(trained.network),
-        SCALER: trained.scaler.model_dump_json(indent=1).encode(),
-        GOLDEN: golden_bytes(Golden(events, matrix, scorer.risks(matrix))),
-        CARD: card(manifest).encode(),
-    }
-
-
-def _network_bytes(network: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, NETWORK)
-        # A clone has no optimiser: the worker needs none, and it is three quarters of the file.
-        bare = keras.models.clone_model(network)
-        bare.set_weights(network.get_weights())
-        bare.save(path)
-        return path.read_bytes()
+    if verdict == "shadow":
+        store.point("challenger", manifest.version)
+        return "challenger"
+    return None

@@ -13,17 +13,20 @@ class GateSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     positives: int = Field(100, ge=2, description="least positives to choose by, and to judge by; fewer: shadow")
-    lift: float = Field(2.0, ge=1, description="least average precision, in shares of positives; less: reject")
+    lift: float = Field(2.0, ge=1, description="least odds of average precision, in those of chance; less: reject")
     margin: float = Field(0.02, ge=0, lt=1, description="average precision that counts as no worse than the champion's")
     calibration: float = Field(0.02, gt=0, lt=1, description="largest expected calibration error; more: reject")
-    most_shift: float = Field(
-        0.25, gt=0, description="largest PSI of a feature since the champion's training; more: reject"
+    most_jump: float = Field(
+        0.3, gt=0, le=1, description="largest share of events whose value of a feature moved to one bin; more: reject"
+    )
+    promise: float = Field(
+        0.5, ge=0, le=1, description="least average precision, in shares of what the champion had at its training"
     )
     most_rate_change: float = Field(2.0, ge=1, description="largest factor by which the share of positives changes")
     most_alert_change: float = Field(
         2.0, ge=1, description="largest factor between alerts and their budget; more: shadow"
     )
-    parity: float = Field(1e-5, gt=0, lt=1, description="largest difference between risks before saving and after")
+    parity: float = Field(2e-5, gt=0, lt=1, description="largest difference between risks before saving and after")
     microseconds: float = Field(500.0, gt=0, description="longest time of an event in a batch of 64 or 1,024, µs")
     megabytes: float = Field(100.0, gt=0, description="largest bundle, MB")
 
@@ -34,9 +37,15 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     preset: Preset = Field("default", description="network: default (256-128-64), dense (64-32) or logistic")
+    window_days: float | None = Field(
+        None, gt=0, lt=100_000, description="days of events to learn from, the newest; all if unset"
+    )
     split: Literal["time", "stratified"] = Field("time", description="how validation and test are set apart")
     validation_share: float = Field(0.15, gt=0, lt=0.5, description="share of events that choose epoch and thresholds")
     test_share: float = Field(0.15, gt=0, lt=0.5, description="share of events that only judge")
+    gap_days: float | None = Field(
+        None, ge=0, lt=10_000, description="days between parts split by time; the type's maturity if unset"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="of weights, shuffling and the stratified split")
     epochs: int = Field(12, ge=1, le=100_000, description="passes over the training part; the best one is kept")
     batch: int = Field(1024, ge=1, le=1 << 24, description="events in a training step")
@@ -46,6 +55,7 @@ class TrainingSettings(BaseModel):
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
 
+    segments: str = Field("", description="fields whose values are judged apart too: channel,country")
     gates: GateSettings = GateSettings()
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
 from streamscore.core.history import among_themselves
+from streamscore.core.profile import Profile
 
 # float32 sums of a few hundred terms differ by about 1e-6 between devices and batch shapes.
 RISK_TOLERANCE = 2e-5
@@ -94,7 +95,10 @@ class Thresholds(_Value):
 
 
 class Manifest(_Value):
-    """What a bundle says of itself. `files` gives the sha256 of every other file in it, `digest` that of the rest."""
+    """What a bundle says of itself. `files` gives the sha256 of every other file in it, `digest` that of the rest.
+
+    `profiles` is how the values of each feature lay in the training part.
+    """
 
     format: Literal[1] = 1
     version: str
@@ -107,6 +111,7 @@ class Manifest(_Value):
     metrics: dict[str, Any]
     settings: dict[str, Any]
     packages: dict[str, str]
+    profiles: dict[str, Profile] = {}
     files: dict[str, str] = {}
     digest: str = ""
 

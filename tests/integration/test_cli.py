@@ -205,11 +205,11 @@ def test_a_simulated_past_trains_a_model(tmp_path: Path) -> None:
     archive, store = tmp_path / "archive", tmp_path / "models"
     said = run("simulate", "--event-type", "application", "--rows", 3000, "--archive", archive).stdout
     assert said.startswith("3,000 events, ")
-    settings = ("--set", "preset=dense", "--set", "epochs=1")
+    settings = ("--set", "preset=dense", "--set", "epochs=20", "--set", "batch=32")
     where = ("--archive", archive / "application", "--event-type", "application", "--store", store)
     done = run("once", *where, *settings, program="trainer")
     (version,) = ModelStore(str(store), "application").versions()
-    assert f"{version} is the champion of application" in done.stderr
+    assert f"{version}: promote, it is the champion of application" in done.stderr
     assert done.stdout == ""
     listed = run("models", "list", "--store", store, "--event-type", "application").stdout
     assert listed.startswith(f"{version}  ")

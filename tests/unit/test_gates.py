@@ -65,6 +65,8 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("data", {"profiles": {"amount": (USUAL, GONE)}}, "reject", "missing in 100.0%"),
     ("data", {"rates": (0.02, 0.06)}, "reject", "labels may be shifted"),
     ("data", {"rates": (0.02, 0.001)}, "reject", "0.10% of the events are positive, it was 2.00%"),
+    ("floors", {"promised": 0.9}, "reject", "look at the labels"),
+    ("champion", {"champion": None, "unjudged": "it needs what is gone"}, "shadow", "it needs what is gone"),
     ("positives", {"validation_positives": 99}, "shadow", "99 positives to choose by"),
     ("champion", {"risks": RISKS * 0.7 + 0.3 * RISKS[::-1]}, "reject", "average precision less the champion's is -"),
     ("calibration", {"risks": np.minimum(1, RISKS * 3), "champion": RISKS}, "reject", "calibration error"),
@@ -82,6 +84,14 @@ def test_a_fault_is_stopped_and_said(name: str, fault: dict[str, Any], becomes: 
     assert outcome == becomes
     (sentence,) = [gate.said for gate in stopped if gate.name == name]
     assert said in sentence
+
+
+def test_a_world_that_drifts_is_learnt_from() -> None:
+    """A shift that everybody would see, but of the whole distribution, is told in figures and stops nothing."""
+    later = counted(SIGNAL * 1.5 + 0.5, USUAL.edges)
+    found = gates(replace(GOOD, profiles={"amount": (USUAL, later)}), SETTINGS)
+    assert found[0].holds
+    assert found[0].figures["psi amount"] > 0.1
 
 
 def test_a_model_that_knows_nothing_is_rejected_also_as_the_first() -> None:

@@ -224,9 +224,9 @@ def test_a_failed_run_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: py
         raise BundleError("golden risks differ")
 
     monkeypatch.setattr(run, "loaded", refused)
+    settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     with pytest.raises(BundleError):
-        run.train_once(archive, APPLICATION, store, QUICK.model_copy(update={"preset": "logistic", "epochs": 1}),
-                       TRAINED_AT, SILENT)  # fmt: skip
+        run.train_once(run.Source(str(archive)), run.Job(APPLICATION, store, settings, TRAINED_AT), SILENT)
     assert store.versions() == []
 
 

@@ -18,7 +18,7 @@ from trainer import dataset
 from trainer.__main__ import cli, parsed
 from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
-from trainer.run import place, train_once
+from trainer.run import Job, Source, place, train_once
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import Preset, TrainingSettings
 
@@ -32,10 +32,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parts(small: Path) -> tuple[Any, Any]:
+def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     """Scaled columns and labels to train and to choose by."""
-    data = dataset.read(small, APPLICATION)
-    cut = dataset.split(data, QUICK)
+    data = dataset.read(str(small), APPLICATION, tmp_path_factory.mktemp("work"))
+    cut = dataset.split(data, APPLICATION, QUICK)
     columns = scaled(fit_scaler(APPLICATION.features, data.matrix[cut.train]), data.matrix)
     return tuple((columns[rows], data.labels[rows]) for rows in (cut.train, cut.validation))
 
@@ -64,21 +64,28 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     stores = [ModelStore(str(tmp_path / name), "application") for name in ("a", "b")]
     first, second = (
-        train_once(small, APPLICATION, store, settings, TRAINED_AT + timedelta(days=day), SILENT)
+        train_once(Source(str(small)), Job(APPLICATION, store, settings, TRAINED_AT + timedelta(days=day)), SILENT)
         for day, store in enumerate(stores)
     )
-    assert first.metrics == second.metrics
     assert len(first.metrics["weights"]) == 64
     assert first.thresholds == second.thresholds
     assert first.version != second.version
     data = first.data
     assert seen == [data["train"], data["train"]]
-    assert data["train"] + data["validation"] + data["test"] + data["cleaned"]["without_a_mature_label"] == 2000
+    left_out = data["between_the_parts"] + data["cleaned"]["without_a_mature_label"]
+    assert data["train"] + data["validation"] + data["test"] + left_out == 2000
+    judgements = [manifest.metrics.pop("judgement") for manifest in (first, second)]
+    assert first.metrics == second.metrics
+    for judgement in judgements:  # but for the time an event takes, and for the names of layers in the file
+        judgement["gates"] = [gate for gate in judgement["gates"] if gate["name"] not in ("latency", "size")]
+    assert judgements[0] == judgements[1]
     card = stores[0].read(first.version).files[CARD].decode()
     assert f"{data['train']:,} to train" in card
     assert "Split by time: validation from" in card
     assert first.settings["seed"] == 0
-    assert place(stores[0], first.version, promote=False) == "champion"
+    assert judgements[0]["champion"] is None
+    assert stores[0].alias("champion") is None
+    assert place(stores[0], first.model_copy(update={"metrics": {"judgement": judgements[0]}}), True) == "champion"
 
 
 def test_a_fit_that_runs_away(parts: tuple[Any, Any]) -> None:
@@ -175,8 +182,9 @@ def test_scaler_sees_the_training_part_only(parts: tuple[Any, Any]) -> None:
 def test_a_store_that_cannot_be_read_is_told_first(tmp_path: Path) -> None:
     """A store that is a file ends a run before the archive is read."""
     (tmp_path / "file").write_text("x")
+    store = ModelStore(str(tmp_path / "file"), "application")
     with pytest.raises(BundleError, match="the model store cannot be read"):
-        train_once(tmp_path, APPLICATION, ModelStore(str(tmp_path / "file"), "application"), QUICK, TRAINED_AT, SILENT)
+        train_once(Source(str(tmp_path)), Job(APPLICATION, store, QUICK, TRAINED_AT), SILENT)
 
 
 def test_a_store_that_cannot_be_written(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,16 +196,18 @@ def test_a_store_that_cannot_be_written(small: Path, tmp_path: Path, monkeypatch
     store = ModelStore(str(tmp_path), "application")
     monkeypatch.setattr(store, "write", full)
     monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: None)
+    monkeypatch.setattr("trainer.run.judged", lambda *_: {})
     settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     with pytest.raises(BundleError, match="the model store cannot be written: No space left on device"):
-        train_once(small, APPLICATION, store, settings, TRAINED_AT, SILENT)
+        train_once(Source(str(small)), Job(APPLICATION, store, settings, TRAINED_AT), SILENT)
 
 
 def test_few_positives(tmp_path: Path) -> None:
     """An archive with too few of one kind in a part is refused, and the part is named."""
-    archive = write_archive(tmp_path, simulated("transaction", 1000))
+    archive, work = write_archive(tmp_path / "archive", simulated("transaction", 1000)), tmp_path / "work"
+    work.mkdir()
     with pytest.raises(DataError, match=r"the \w+ part has \d positives in \d+ events; both kinds need 10"):
-        dataset.split(dataset.read(archive, TRANSACTION), QUICK)
+        dataset.split(dataset.read(str(archive), TRANSACTION, work), TRANSACTION, QUICK)
 
 
 @pytest.mark.parametrize("name", ["transaction", "application"])

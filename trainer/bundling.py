@@ -1,0 +1,150 @@
+"""A fitted model as a bundle: its manifest, its golden rows, its network as a file."""
+
+import hashlib
+import importlib.metadata
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, golden_matrix
+from streamscore.core.event_type import EventType
+from streamscore.core.profile import Profile, counted, edges
+from streamscore.scorer import KerasScorer
+from streamscore.store import GOLDEN, NETWORK, SCALER, golden_bytes
+from trainer import dataset, evaluate
+from trainer.fit import Part, logits
+from trainer.settings import TrainingSettings
+
+GOLDEN_ROWS = 32
+# Rows whose values are enough to know how a feature lies.
+PROFILED = 1 << 20
+PACKAGES = ("streamscore", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "pandas", "numba")
+
+
+class Scaled(NamedTuple):
+    """What a run works on: the cleaned data, its parts, and its scaled columns."""
+
+    data: dataset.Dataset
+    parts: dataset.Split
+    scaled: np.ndarray
+
+    def part(self, rows: np.ndarray) -> Part:
+        return self.scaled[rows], self.data.labels[rows]
+
+
+class Trained(NamedTuple):
+    """A fitted network with all that makes it a model."""
+
+    network: Any
+    scaler: Scaler
+    calibration: Calibration
+
+    def risks(self, rows: np.ndarray) -> np.ndarray:
+        """Calibrated risks of scaled rows."""
+        logit = self.calibration.slope * logits(self.network, rows) + self.calibration.intercept
+        return 1 / (1 + np.exp(-logit))
+
+
+def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile] | None = None) -> dict[str, Profile]:
+    """How the features of rows lie, in bins of their own or in those of other profiles."""
+    few = matrix[:: max(1, len(matrix) // PROFILED)]
+    names = event_type.features.names
+    return {
+        name: counted(few[:, j], bins[name].edges if bins else edges(few[:, j]))
+        for j, name in enumerate(names)
+        if bins is None or name in bins
+    }
+
+
+def manifest_of(
+    event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings, now: datetime
+) -> Manifest:
+    """What the bundle says of itself; not yet how it was judged against the champion."""
+    data, parts = rows.data, rows.parts
+    chosen = evaluate.thresholds(
+        trained.risks(rows.scaled[parts.validation]),
+        settings.review_rate or event_type.review_rate,
+        settings.decline_rate or event_type.decline_rate,
+    )
+    test_risks, test_labels = trained.risks(rows.scaled[parts.test]), data.labels[parts.test]
+    kinds = (data.matrix, rows.scaled, data.labels)
+    first, last = (dataset.at(time) for time in data.times[[0, -1]])
+    return Manifest(
+        version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
+        event_type=event_type.name,
+        features=event_type.features.names,
+        calibration=trained.calibration,
+        thresholds=chosen,
+        trained_at=now,
+        data={
+            "split": parts.how,
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            "test": len(parts.test),
+            "between_the_parts": len(data.labels) - sum(map(len, (parts.train, parts.validation, parts.test))),
+            "positives": int(data.labels.sum()),
+            "positive_rate": float(data.labels[parts.train].mean()),
+            "first_event": first.isoformat(),
+            "last_event": last.isoformat(),
+            "cleaned": data.cleaned,
+            "tables": data.versions,
+        },
+        metrics={
+            "test": evaluate.figures(test_labels, test_risks),
+            "at_thresholds": evaluate.rates(test_risks, chosen, test_labels),
+            "baselines": evaluate.baselines(
+                tuple(kind[parts.train] for kind in kinds), tuple(kind[parts.test] for kind in kinds), settings.seed
+            ),
+            "weights": weights_digest(trained),
+        },
+        settings=settings.model_dump(),
+        packages=_installed(),
+        profiles=profiles(event_type, data.matrix[parts.train]),
+    )
+
+
+def weights_digest(trained: Trained) -> str:
+    """The sha256 of everything learnt: equal for equal seed, data and packages."""
+    learnt = hashlib.sha256(trained.scaler.model_dump_json().encode())
+    for weights in trained.network.get_weights():
+        learnt.update(np.ascontiguousarray(weights).tobytes())
+    return learnt.hexdigest()
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def files_of(event_type: EventType, rows: Scaled, trained: Trained) -> dict[str, bytes]:
+    """The bundle's files beside manifest and card. Golden rows are test events, half of them positives if there are."""
+    test = rows.parts.test
+    positives_first = test[np.argsort(~rows.data.labels[test], kind="stable")]
+    chosen = np.concatenate([positives_first[: GOLDEN_ROWS // 2], positives_first[-GOLDEN_ROWS // 2 :]])
+    events = dataset.wire_events(event_type, rows.data.events.taken(np.unique(chosen)))
+    matrix = golden_matrix(event_type, event_type.features, events)
+    scorer = KerasScorer(trained.network, trained.scaler, trained.calibration)
+    return {
+        NETWORK: _network_bytes(trained.network),
+        SCALER: trained.scaler.model_dump_json(indent=1).encode(),
+        GOLDEN: golden_bytes(Golden(events, matrix, scorer.risks(matrix))),
+    }
+
+
+def _network_bytes(network: Any) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, NETWORK)
+        # A clone has no optimiser: the worker needs none, and it is three quarters of the file.
+        bare = keras.models.clone_model(network)
+        bare.set_weights(network.get_weights())
+        bare.save(path)
+        return path.read_bytes()

@@ -1,0 +1,119 @@
+"""A candidate before its gates: the champion on the same rows, the state of the data, and what the bundle costs."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streamscore.core.bundle import Bundle
+from streamscore.errors import BundleError
+from streamscore.store import ModelStore, load
+from trainer.bundling import Scaled, Trained, profiles
+from trainer.gates import Case, gates, verdict
+from trainer.settings import TrainingSettings
+
+# Rows scored for parity, and the batches that are timed, so many times.
+PARITY_ROWS = 4096
+TIMED, TIMES = (64, 1024), 20
+# Values of a field that are segments: the most frequent.
+SEGMENTS = 20
+
+
+class Candidate(NamedTuple):
+    """A fitted model, the same one loaded as a worker loads it, and the bytes of its bundle."""
+
+    rows: Scaled
+    trained: Trained
+    bundle: Bundle
+    size: int
+
+
+class Champion(NamedTuple):
+    """The model in use, or why it cannot be asked; neither where there is none."""
+
+    bundle: Bundle | None
+    unjudged: str = ""
+
+
+def judged(candidate: Candidate, store: ModelStore, settings: TrainingSettings) -> dict[str, Any]:
+    """The verdict, its reasons in words, the champion it was compared with, and every gate with its figures."""
+    champion = _champion(store, candidate)
+    found = gates(_case(candidate, champion, settings), settings.gates)
+    decided, reasons = verdict(found, champion=champion != Champion(None))
+    return {
+        "verdict": decided,
+        "reasons": reasons,
+        "champion": champion.bundle.manifest.version if champion.bundle else None,
+        "gates": [gate._asdict() for gate in found],
+    }
+
+
+def _champion(store: ModelStore, candidate: Candidate) -> Champion:
+    version, event_type = store.alias("champion"), candidate.bundle.event_type
+    if version is None:
+        return Champion(None)
+    try:
+        return Champion(load(store, version, event_type, device="auto"))
+    except BundleError as error:
+        return Champion(None, f"the champion {version} cannot be compared with: {error}")
+
+
+def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) -> Case:
+    (data, parts, columns), trained, bundle, size = candidate
+    test, matrix, risks = data.labels[parts.test], data.matrix[parts.test], trained.risks(columns[parts.test])
+    before = (champion.bundle or bundle).manifest
+    bins = before.profiles or bundle.manifest.profiles
+    now = profiles(bundle.event_type, matrix, bins)
+    rates = [float(data.labels[part].mean()) for part in (parts.train, parts.test)]
+    return Case(
+        labels=test,
+        risks=risks,
+        champion=_risks(champion.bundle, bundle, matrix) if champion.bundle else None,
+        blocks=_blocks(candidate),
+        thresholds=bundle.manifest.thresholds,
+        review_rate=settings.review_rate or bundle.event_type.review_rate,
+        validation_positives=int(data.labels[parts.validation].sum()),
+        profiles={name: (bins[name], now[name]) for name in now},
+        rates=(before.data.get("positive_rate", rates[0]), rates[1]),
+        segments=_segments(candidate, settings),
+        parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(matrix[:PARITY_ROWS])).max(initial=0.0)),
+        seconds={rows: _seconds(bundle, matrix, rows) for rows in TIMED},
+        size=size,
+        promised=before.metrics["test"]["average_precision"] if champion.bundle else 0.0,
+        unjudged=champion.unjudged,
+        seed=settings.seed,
+    )
+
+
+def _risks(champion: Bundle, bundle: Bundle, matrix: np.ndarray) -> np.ndarray:
+    """The champion's risks: it has its own list of features, of those that are declared now."""
+    names = bundle.features.names
+    return champion.scorer.risks(np.ascontiguousarray(matrix[:, [names.index(n) for n in champion.features.names]]))
+
+
+def _blocks(candidate: Candidate) -> np.ndarray:
+    """Whose each test row is: of its first entity."""
+    first = candidate.bundle.event_type.entities[0]
+    column = candidate.rows.data.events.taken(candidate.rows.parts.test, [first])[first]
+    return column.combine_chunks().dictionary_encode().indices.to_numpy()
+
+
+def _segments(candidate: Candidate, settings: TrainingSettings) -> dict[str, np.ndarray]:
+    """The test rows that share a value of a field, for each frequent value."""
+    names = [name for name in settings.segments.split(",") if name]
+    rows, found = candidate.rows, dict[str, np.ndarray]()
+    for name in names:
+        values = rows.data.events.taken(rows.parts.test, [name])[name].to_pandas()
+        for value in values.value_counts().index[:SEGMENTS]:
+            found[f"{name} {value}"] = (values == value).to_numpy(bool)
+    return found
+
+
+def _seconds(bundle: Bundle, matrix: np.ndarray, rows: int) -> float:
+    """Seconds an event takes in a batch of so many, the median of some; one call is made before, to compile."""
+    batch, found = np.resize(matrix, (rows, matrix.shape[1])), []
+    for _ in range(TIMES + 1):
+        start = time.perf_counter()
+        bundle.scorer.risks(batch)
+        found.append(time.perf_counter() - start)
+    return float(np.median(found[1:])) / rows

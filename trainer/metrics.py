@@ -1,0 +1,24 @@
+"""What a trainer that runs unattended says of itself to Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class TrainerMetrics:
+    """The metrics of `trainer watch`, on a registry of its own."""
+
+    def __init__(self) -> None:
+        r = self.registry = CollectorRegistry()
+        self.success_at = Gauge(
+            "streamscore_training_last_success_seconds", "Time of the last run that ended", registry=r
+        )
+        self.duration = Gauge("streamscore_training_duration_seconds", "Time that the last run took", registry=r)
+        self.running = Gauge("streamscore_training_running", "1 while a run is under way", registry=r)
+        self.rows = Gauge("streamscore_training_rows", "Events of the last run", ["part"], registry=r)
+        self.figure = Gauge(
+            "streamscore_training_figure", "What the last candidate reached on its test part", ["figure"], registry=r
+        )
+        self.verdicts = Counter("streamscore_training_verdicts", "Candidates by verdict", ["verdict"], registry=r)
+        self.failures = Counter("streamscore_training_failures", "Runs that failed", registry=r)
+        # Born at 0: a counter that appears with its first event hides it from increase().
+        for verdict in ("promote", "shadow", "reject"):
+            self.verdicts.labels(verdict)

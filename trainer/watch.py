@@ -1,0 +1,94 @@
+"""Retraining unattended: one run at a time, on a schedule; a run that fails leaves everything as it was."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from streamscore.archive_read import Rows
+from streamscore.core.bundle import Manifest
+from streamscore.core.event_type import EventType
+from streamscore.core.history import EntityHistory
+from streamscore.errors import StreamScoreError
+from streamscore.store import ModelStore
+from trainer.metrics import TrainerMetrics
+from trainer.run import Job, Progress, Source, place, train_once
+from trainer.settings import TrainingSettings
+
+# Between two looks whether a run is due, and after a run that failed.
+LOOK_SECONDS, AGAIN_SECONDS = 5.0, 600.0
+
+log = logging.getLogger("trainer.watch")
+
+
+class Watch(NamedTuple):
+    """What is retrained: of which archive, into which store, by which settings, how often."""
+
+    url: str
+    event_type: EventType
+    store: ModelStore
+    settings: TrainingSettings
+    every: timedelta
+
+
+def watch(
+    what: Watch, metrics: TrainerMetrics, clock: Callable[[], datetime], stopped: Callable[[float], bool]
+) -> None:
+    """Retrain until stopped; `stopped` waits so many seconds and says whether to stop."""
+    wait = 0.0
+    while not stopped(wait):
+        wait = LOOK_SECONDS
+        if due(what, clock()):
+            wait = LOOK_SECONDS if retrained(what, metrics, clock()) else AGAIN_SECONDS
+
+
+def due(what: Watch, now: datetime) -> bool:
+    """Whether the newest bundle, whatever became of it, is as old as it may be; not while the store does not answer."""
+    try:
+        versions = what.store.versions()
+        return not versions or now - what.store.manifest(versions[-1]).trained_at >= what.every
+    except StreamScoreError as error:
+        log.warning("%s", error)
+        return False
+
+
+def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest | None:
+    """One run, told to metrics and log; None when it failed."""
+    metrics.running.set(1)
+    begun = time.monotonic()
+    try:
+        with what.store.alone(now):
+            job = Job(what.event_type, what.store, what.settings, now)
+            manifest = train_once(Source(what.url, _rows(what, now)), job, Progress(log.info, lambda _: None))
+            alias = place(what.store, manifest, promote=False)
+    except (StreamScoreError, MemoryError) as error:
+        metrics.failures.inc()
+        log.error("no model was trained: %s", error)
+        return None
+    finally:
+        metrics.running.set(0)
+        metrics.duration.set(time.monotonic() - begun)
+    _tell(metrics, manifest, now)
+    judgement = manifest.metrics["judgement"]
+    log.info(
+        "%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", "; ".join(judgement["reasons"])
+    )
+    return manifest
+
+
+def _rows(what: Watch, now: datetime) -> Rows:
+    """With a window, no more of the archive is read than that window's events can know of."""
+    if what.settings.window_days is None:
+        return Rows()
+    horizon = timedelta(microseconds=EntityHistory(what.event_type).horizon)
+    return Rows(since=now - timedelta(what.settings.window_days) - what.event_type.maturity - what.every - horizon)
+
+
+def _tell(metrics: TrainerMetrics, manifest: Manifest, now: datetime) -> None:
+    metrics.success_at.set(now.timestamp())
+    metrics.verdicts.labels(manifest.metrics["judgement"]["verdict"]).inc()
+    for part in ("train", "validation", "test", "positives"):
+        metrics.rows.labels(part).set(manifest.data[part])
+    for name, value in manifest.metrics["test"].items():
+        metrics.figure.labels(name).set(value)
