@@ -12,7 +12,8 @@ from streamscore.core.catalogue import Limits
 from streamscore.core.compiled import compiled
 from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
-from streamscore.plain_json import Plain, plan, read
+from streamscore.plain_fields import plan
+from streamscore.plain_json import Plain, read
 
 
 class Sorted(NamedTuple):

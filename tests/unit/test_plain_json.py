@@ -23,7 +23,7 @@ from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
 from streamscore.core.late_label import label_type
 from streamscore.core.transaction import TRANSACTION
-from streamscore.plain_json import plan
+from streamscore.plain_fields import plan
 from tests.running import START, transactions
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
