@@ -89,7 +89,7 @@ def _train(demo: Demo) -> None:
 def _trainer(demo: Demo, name: str) -> list[str]:
     settings = [part for value in TRAINING for part in ("--set", value)]
     archive_folder, store = str(demo.folder / "archive" / name), str(demo.folder / "models")
-    command = [sys.executable, "-m", "trainer", "once", "--event-type", name]
+    command = [sys.executable, "-m", "trainer", "once", "--promote", "--event-type", name]
     return [*command, "--archive", archive_folder, "--store", store, *settings]
 
 

@@ -75,7 +75,9 @@ def prepared(table: pa.Table, folder: Path) -> Case:
     kind = ("--event-type", EVENT_TYPE)
     run_command("streamscore", "import", folder / "past.parquet", folder / "archive", *kind)
     settings = ("--set", "epochs=1", "--set", "preset=logistic")
-    run_command("trainer", "once", "--archive", folder / "archive", *kind, "--store", folder / "models", *settings)
+    run_command(
+        "trainer", "once", "--promote", "--archive", folder / "archive", *kind, "--store", folder / "models", *settings
+    )
     return Case(events, folder / "models", folder)
 
 

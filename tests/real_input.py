@@ -57,7 +57,7 @@ def _trained(data_set: DataSet, path: Path, folder: Path) -> list[Row]:
     run_command("streamscore", "import", path, archive, "--event-type", data_set.event_type, *data_set.options)
     settings = [part for value in data_set.training for part in ("--set", value)]
     kind = ("--event-type", data_set.event_type)
-    run_command("trainer", "once", "--archive", archive, *kind, "--store", folder / "real", *settings)
+    run_command("trainer", "once", "--promote", "--archive", archive, *kind, "--store", folder / "real", *settings)
     store = ModelStore(str(folder / "real"), data_set.name)
     metrics = store.manifest(store.alias("champion") or "").metrics
     boosting = metrics["baselines"]["gradient boosting, untuned"]

@@ -117,6 +117,8 @@ def _change(before: Profile, now: Profile) -> str:
         where = f"it is below {before.edges[0]:.6g}" if before.edges else "it is not missing"
     elif place == len(before.edges):
         where = f"it is at least {before.edges[-1]:.6g}"
+    elif before.edges[place] == np.nextafter(before.edges[place - 1], np.inf):
+        where = f"it is {before.edges[place - 1]:.6g}"
     else:
         where = f"it is from {before.edges[place - 1]:.6g} to {before.edges[place]:.6g}"
     return f"{where} in {now_is:.1%} of events, was in {was:.1%}"

@@ -15,6 +15,7 @@ from trainer.settings import TrainingSettings
 # Rows scored for parity, and the batches that are timed, so many times.
 PARITY_ROWS = 4096
 TIMED, TIMES = (64, 1024), 20
+TIME = ("occurred_at",)
 # Values of a field that are segments: the most frequent.
 SEGMENTS = 20
 
@@ -63,7 +64,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
     test, matrix, risks = data.labels[parts.test], data.matrix[parts.test], trained.risks(columns[parts.test])
     before = (champion.bundle or bundle).manifest
     bins = before.profiles or bundle.manifest.profiles
-    now = profiles(bundle.event_type, matrix, bins)
+    now, features = profiles(bundle.event_type, matrix, bins), bundle.features.features
     rates = [float(data.labels[part].mean()) for part in (parts.train, parts.test)]
     return Case(
         labels=test,
@@ -73,7 +74,8 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         thresholds=bundle.manifest.thresholds,
         review_rate=settings.review_rate or bundle.event_type.review_rate,
         validation_positives=int(data.labels[parts.validation].sum()),
-        profiles={name: (bins[name], now[name]) for name in now},
+        # A test part of a few days has no Sunday: what is made of the time alone breaks in no feed.
+        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and f.fields != TIME},
         rates=(before.data.get("positive_rate", rates[0]), rates[1]),
         segments=_segments(candidate, settings),
         parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(matrix[:PARITY_ROWS])).max(initial=0.0)),

@@ -61,7 +61,7 @@ def test_a_model_that_is_no_worse_is_promoted() -> None:
 
 ZEROS, GONE = (counted(np.full(ROWS, value), USUAL.edges) for value in (0.0, np.nan))
 FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
-    ("data", {"profiles": {"amount": (USUAL, ZEROS)}}, "reject", "amount is not what it was"),
+    ("data", {"profiles": {"amount": (USUAL, ZEROS)}}, "reject", "amount is not what it was (PSI"),
     ("data", {"profiles": {"amount": (USUAL, GONE)}}, "reject", "missing in 100.0%"),
     ("data", {"rates": (0.02, 0.06)}, "reject", "labels may be shifted"),
     ("data", {"rates": (0.02, 0.001)}, "reject", "0.10% of the events are positive, it was 2.00%"),
