@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import archiving, delivery, online, real_input, windows
+from tests import archiving, asof, delivery, online, real_input, windows, year
 from tests.apache_kafka.cluster import Cluster
 from tests.bench import archive_rate
 from tests.bench.__main__ import champion
@@ -75,6 +75,14 @@ def _archive(setting: Setting) -> list[Row]:
     return [*archiving.exactly_once(setting.kafka, setting.folder), *archive_rate.rows(setting.kafka, setting.folder)]
 
 
+def _as_of(setting: Setting) -> list[Row]:
+    return asof.rows(setting.folder)
+
+
+def _year(setting: Setting) -> list[Row]:
+    return year.rows(setting.folder)
+
+
 ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "kill-nine": _delivery(delivery.kill_nine),
     "two-three-two": _delivery(delivery.two_three_two),
@@ -84,6 +92,8 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "real-input": _real_input,
     "windows": _windows,
     "online-offline": _online,
+    "as-of": _as_of,
+    "year": _year,
     "archive-exactly-once": _archive,
 }
 

@@ -15,7 +15,7 @@ from tests.bench import history, in_process, on_kafka, snapshot
 from tests.bench.remembering import REMEMBERING
 from tests.bench.rows import publish
 from tests.running import START
-from trainer.run import Progress, Source, place, train_once
+from trainer.run import Job, Progress, Source, place, train_once
 from trainer.settings import TrainingSettings
 
 BUILD = Path("build")
@@ -28,9 +28,8 @@ def champion(folder: Path, *event_types: EventType) -> Path:
         archive, store = folder / "archive" / event_type.name, ModelStore(str(folder / "models"), event_type.name)
         write_simulated(archive, event_type, drawn, int(drawn.labelled_at.max()), "past")
         told = Progress(lambda _: None, lambda _: None)
-        manifest = train_once(
-            Source(str(archive)), event_type, store, TrainingSettings(epochs=3), datetime.now(UTC), told
-        )
+        job = Job(event_type, store, TrainingSettings(epochs=3), datetime.now(UTC))
+        manifest = train_once(Source(str(archive)), job, told)
         place(store, manifest, promote=True)
     return folder / "models"
 
