@@ -5,7 +5,7 @@ What a slice holds is told in `places`.
 
 import numpy as np
 
-from streamscore.core.arena import NEW, REFUSED, ROOMS, SEEN, Arena, Rows, Slices
+from streamscore.core.arena import MANY, NEW, REFUSED, ROOMS, SEEN, Arena, Rows, Slices
 from streamscore.core.compiled import compiled
 from streamscore.core.places import after, compared, place
 
@@ -202,7 +202,9 @@ def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> int
     dropped = 0
     for entity in entities:
         start, size = slices.start[entity], slices.size[entity]
-        if not size or arena.at[start] > bound:
+        # All that are left move: of many rows, a few stay until more than a sixteenth may go.
+        least = size // 16 if size > MANY else 0
+        if not size or arena.at[start + least] > bound:
             continue
         keep = after(arena.at, start, start + size, bound)
         left = start + size - keep

@@ -45,14 +45,17 @@ def largest(
         low, high = windows[0][row], windows[1][row]
         if low < begin or high < end or low >= end:
             end, first, held = low, 0, 0
-        more, top = _peaks(sums, columns, sign, (end, high), slots[:0], values[:0])
+        more, top = _peaks(sums, columns, sign, (end, high), slots[held:], values[held:])
+        if held + more > len(slots):
+            slots, values = _with_room(slots[first:held], more), _with_room(values[first:held], more)
+            first, held = 0, held - first
+            more, top = _peaks(sums, columns, sign, (end, high), slots[held:], values[held:])
         while more and held > first and values[held - 1] <= top:
             held -= 1
-        if held + more > len(slots):
-            slots, values = _with_room(slots, first, held, more), _with_room(values, first, held, more)
-            first, held = 0, held - first
-        _peaks(sums, columns, sign, (end, high), slots[held : held + more], values[held : held + more])
-        begin, end, held = low, high, held + more
+        for peak in range(len(slots) - more, len(slots)):
+            slots[held], values[held] = slots[peak], values[peak]
+            held += 1
+        begin, end = low, high
         while first < held and slots[first] < low:
             first += 1
         if first < held:
@@ -69,9 +72,9 @@ def _peaks(
     slots: np.ndarray,
     values: np.ndarray,
 ) -> tuple[int, int]:
-    """How many peaks slots have and the highest; the last of them are written to `slots` and `values`, oldest first.
+    """How many peaks slots have and the highest; the last of them are written to the ends of `slots` and `values`.
 
-    From the back, few slots are above all that were seen: each looks like the one before to the processor.
+    From the back, few slots are above all that were seen, so that the processor guesses right.
     """
     value, given = columns
     count, top = 0, LEAST
@@ -85,10 +88,10 @@ def _peaks(
 
 
 @compiled
-def _with_room(held: np.ndarray, first: int, end: int, more: int) -> np.ndarray:
-    """What is held from `first` on, with room for more, and as much again."""
-    wider = np.empty(2 * (end - first + more) + FIRST, np.int64)
-    wider[: end - first] = held[first:end]
+def _with_room(held: np.ndarray, more: int) -> np.ndarray:
+    """What is held, with room for more, and as much again."""
+    wider = np.empty(2 * (len(held) + more) + FIRST, np.int64)
+    wider[: len(held)] = held
     return wider
 
 

@@ -17,7 +17,7 @@ from streamscore.core.aggregate import Aggregate, raw
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
-from streamscore.core.history import Bounds, EntityHistory, Keyed
+from streamscore.core.history import EntityHistory, Keyed
 from streamscore.core.identity import key_hashes
 from streamscore.core.timeline import Part
 from streamscore.core.warm import warm
@@ -28,7 +28,6 @@ ENTITIES, BATCH, BULK = 1_000_000, 4096, 1 << 17
 # Events that each entity has when a batch comes, and what is folded then.
 HELD, MORE = 20, 1_000_000
 SPAN = timedelta(days=37)
-HOT = 200_000
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -115,7 +114,7 @@ def measure() -> list[Row]:
     """All rows."""
     for kind in (TWELVE, ONE):
         warm(kind)
-    return [*_batches(), *_held(), *_hot()]
+    return [*_batches(), *_held()]
 
 
 def _lived() -> EntityHistory:
@@ -165,23 +164,6 @@ def _held() -> list[Row]:
     return [
         Row("bytes per held event, one key and one value, as grown", history.nbytes / history.events, "B", "<= 32"),
         Row("bytes per held event, the same after a restart", restored.nbytes / restored.events, "B", "<= 32"),
-    ]
-
-
-def _hot() -> list[Row]:
-    """One entity with everything: asked in order, and then told as much again, all of it late."""
-    events = stream(HOT, 1)
-    early = Stream({name: values[::2] for name, values in events.columns.items()})
-    late = Stream({name: values[1::2] for name, values in events.columns.items()})
-    history = EntityHistory(TWELVE, Bounds(slack=SPAN))
-    spent = told(history, early, BATCH)
-    start = time.perf_counter()
-    for columns in late.batches(BATCH):
-        history.fold(history.read(columns))
-    seconds = time.perf_counter() - start
-    return [
-        Row("one entity with 100,000 events: fold and query", (spent.fold + spent.query) / HOT * 2e6, "µs/event"),
-        Row("one entity, 100,000 late events in batches: fold", seconds / HOT * 2e6, "µs/event"),
     ]
 
 

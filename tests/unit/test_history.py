@@ -256,3 +256,22 @@ def test_warming_compiles_everything() -> None:
     test_a_restart_goes_on()
     assert len(kernels) > 20
     assert [len(kernel.signatures) for kernel in kernels] == before
+
+
+def test_a_hot_entity_is_dropped_in_shares() -> None:
+    """Of many rows those beyond the horizon go together, at most a sixteenth later; no number tells."""
+    history, rows = EntityHistory(COUNTED, Bounds(slack=timedelta(0))), 64_000
+    told = columns((0, 0, 0)) | {
+        raw("event_id"): np.arange(rows),
+        raw("customer"): np.ones(rows, np.int64),
+        "occurred_at": np.arange(rows) * DAY // 1000,
+        "fee": np.ones(rows),
+    }
+    held = []
+    for day in range(1, 65):
+        part = {name: values[1000 * day - 1000 : 1000 * day] for name, values in told.items()}
+        assert history.following(part)["count"].tolist() == [min(1000 * day - 1000 + k, 6999) + 1 for k in range(1000)]
+        held.append(history.events)
+    assert 7000 <= max(held[8:]) <= 7000 * 16 / 15 + 1000
+    assert min(held[8:]) == 7000
+    assert history.tally.dropped == rows - history.events
