@@ -197,9 +197,12 @@ def _put(arena: Arena, slot: int, rows: Rows, row: int) -> None:
 
 
 @compiled
-def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> int:
-    """Drop the rows up to a time of some entities, and give back what room they then leave; how many rows went."""
-    dropped = 0
+def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> tuple[int, np.ndarray]:
+    """Drop the rows up to a time of some entities, and give back what room they then leave.
+
+    How many rows went, and what they had added to the sums.
+    """
+    dropped, added = 0, np.zeros(arena.sums.shape[1], np.int64)
     for entity in entities:
         start, size = slices.start[entity], slices.size[entity]
         # All that are left move: of many rows, a few stay until more than a sixteenth may go.
@@ -209,10 +212,12 @@ def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> int
         keep = after(arena.at, start, start + size, bound)
         left = start + size - keep
         dropped += size - left
+        for column in range(len(added)):
+            added[column] += arena.sums[keep, column] - arena.sums[start, column]
         shift(arena, start, keep, left + 1)
         slices.size[entity] = left
         if not left:
             release(arena, slices, entity)
         elif 2 * (left + 1) < ROOMS[slices.room[entity]]:
             moved(arena, slices, entity, left + 1)
-    return dropped
+    return dropped, added

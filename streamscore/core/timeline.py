@@ -49,6 +49,14 @@ class Part(NamedTuple):
     added: np.ndarray
 
 
+class Swept(NamedTuple):
+    """How many rows and how many entities were dropped, and what these rows had added to the sums."""
+
+    rows: int
+    entities: int
+    added: np.ndarray
+
+
 class Timeline:
     """`words` int64 make an id; `columns` int64 are summed over windows; at most `most` entities."""
 
@@ -99,19 +107,19 @@ class Timeline:
         windows(self.arena, self.slices, rows, spans, found)
         return found
 
-    def sweep(self, bound: int, limit: int) -> tuple[int, int]:
-        """Drop rows up to a time (µs), of the `limit` entities whose turn it is; how many rows and entities went."""
+    def sweep(self, bound: int, limit: int) -> Swept:
+        """Drop rows up to a time (µs), of the `limit` entities whose turn it is."""
         count = self.index.numbers
         if not count:
-            return 0, 0
+            return Swept(0, 0, np.zeros(self.arena.sums.shape[1], np.int64))
         entities = (self._swept + np.arange(min(limit, count))) % count
         self._swept = (self._swept + len(entities)) % count
         entities = entities[self.slices.size[entities] > 0]
-        dropped = sweep(self.arena, self.slices, bound, entities)
+        dropped, added = sweep(self.arena, self.slices, bound, entities)
         emptied = entities[self.slices.size[entities] == 0]
         self.index.forget(emptied)
         self.rows -= dropped
-        return dropped, len(emptied)
+        return Swept(dropped, len(emptied), added)
 
     def widen(self, count: int, at: int) -> None:
         """Give ids `count` more words from word `at` on, as `identity.widened` does."""

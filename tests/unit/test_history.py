@@ -100,12 +100,12 @@ def test_labels_may_come_first_twice_or_for_nothing() -> None:
     """A label before its event waits for it, a repeated one counts once, one of an unknown event counts nowhere."""
     history = EntityHistory(PAST)
     history.fold_labels(labels((1, 0, 1, True, 3), (1, 0, 1, True, 3), (7, 0, 1, True, 3), (8, 0, 5, True, 3)))
-    assert history.unmatched_labels() == 3
+    assert history.unmatched_labels == 3
     fold(history, (2, 0, 1))
     assert ask(history, "risk", (9, 4, 1), (9, 4, 5)) == [0, 0]
     fold(history, (1, 0, 1))
     assert ask(history, "risk", (9, 4, 1)) == [0.5]
-    assert history.unmatched_labels() == 2
+    assert history.unmatched_labels == 2
     assert (history.tally.labels, history.tally.repeated_labels) == (3, 1)
 
 
@@ -117,6 +117,7 @@ def test_of_two_answers_at_one_moment_the_positive_counts() -> None:
         history.fold_labels(labels((1, 0, 1, first, 2)))
         history.fold_labels(labels((1, 0, 1, not first, 2)))
         assert ask(history, "risk", (9, 3, 1)) == [1]
+        assert history.tally.contradictory_labels == 1
 
 
 def test_its_own_answer_never_counts() -> None:
@@ -172,7 +173,7 @@ def test_a_restart_goes_on() -> None:
     for name in ("count", "mean", "risk"):
         assert np.array_equal(ask(restored, name, *asked), ask(history, name, *asked), equal_nan=True)
     assert fold(restored, (3, 1, 2), (5, 41, 2)) == [False, True]
-    assert restored.unmatched_labels() == history.unmatched_labels() == 1
+    assert restored.unmatched_labels == history.unmatched_labels == 1
     assert again(PAST, EntityHistory(PAST)).events == 0
 
 
