@@ -29,7 +29,7 @@ from trainer.settings import TrainingSettings
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
 LEAST_POSITIVES = 10
 # Events folded and asked at a time, and after how many of them that is told.
-CHUNK, TOLD_EVERY = 1 << 14, 1 << 20
+CHUNK, TOLD_EVERY = 1 << 16, 1 << 20
 
 
 @dataclass(frozen=True)

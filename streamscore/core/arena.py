@@ -8,8 +8,6 @@ import numpy as np
 REFUSED, NEW, SEEN = 0, 1, 2
 # Slots a slice may have: four sizes an octave, so that on average a tenth of a slice is empty.
 ROOMS = np.array([0, 2, 3, *(n << k for k in range(23) for n in (4, 5, 6, 7))], np.int64)
-# Rows of an entity that take longer to move than to look at.
-MANY = 1024
 
 
 class Arena(NamedTuple):

@@ -5,7 +5,7 @@ What a slice holds is told in `places`.
 
 import numpy as np
 
-from streamscore.core.arena import MANY, NEW, REFUSED, ROOMS, SEEN, Arena, Rows, Slices
+from streamscore.core.arena import NEW, REFUSED, ROOMS, SEEN, Arena, Rows, Slices
 from streamscore.core.compiled import compiled
 from streamscore.core.places import after, compared, place
 
@@ -91,13 +91,15 @@ def append(arena: Arena, slices: Slices, entities: np.ndarray, sizes: np.ndarray
 
 
 @compiled
-def insert(arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, status: np.ndarray, first: int) -> int:
-    """Insert rows, given in the order of entity, time and id, each entity's in one pass.
+def insert(
+    arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, status: np.ndarray, part: tuple[int, int]
+) -> int:
+    """Insert a part of rows, given in the order of entity, time and id, each entity's in one pass.
 
-    Returns where it stopped: the number of rows, or the first one for which the arena is too small.
+    Returns where it stopped: at the end of the part's last entity, or at the first for which the arena is too small.
     """
-    begin = first
-    while begin < len(order):
+    begin = part[0]
+    while begin < part[1]:
         entity = rows.entity[order[begin]]
         end = begin + 1
         while end < len(order) and rows.entity[order[end]] == entity:
@@ -198,17 +200,13 @@ def _put(arena: Arena, slot: int, rows: Rows, row: int) -> None:
 
 @compiled
 def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> tuple[int, np.ndarray]:
-    """Drop the rows up to a time of some entities, and give back what room they then leave.
+    """Drop the rows up to a time of some entities that have rows, and give back what room they then leave.
 
     How many rows went, and what they had added to the sums.
     """
     dropped, added = 0, np.zeros(arena.sums.shape[1], np.int64)
     for entity in entities:
         start, size = slices.start[entity], slices.size[entity]
-        # All that are left move: of many rows, a few stay until more than a sixteenth may go.
-        least = size // 16 if size > MANY else 0
-        if not size or arena.at[start + least] > bound:
-            continue
         keep = after(arena.at, start, start + size, bound)
         left = start + size - keep
         dropped += size - left
