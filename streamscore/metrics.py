@@ -119,6 +119,9 @@ class Metrics:
             "streamscore_history_entities", "Entities that have a past", ["event_type", "entity"], registry=r
         )
         self._history_events = Gauge("streamscore_history_events", "Events held in history", by_type, registry=r)
+        self._history_unmatched = Gauge(
+            "streamscore_history_unmatched_labels", "Labels held whose event is not", by_type, registry=r
+        )
         self._history_bytes = Gauge("streamscore_history_bytes", "Memory of history", by_type, registry=r)
         self._history_since = Gauge(
             "streamscore_history_complete_since_seconds",
@@ -158,6 +161,7 @@ class Metrics:
         name, history = past.event_type.name, past.history
         self._history_events.labels(name).set(history.events)
         self._history_bytes.labels(name).set(history.nbytes)
+        self._history_unmatched.labels(name).set(history.unmatched_labels)
         self._history_since.labels(name).set(past.complete_since)
         for entity, count in history.entities.items():
             self._history_entities.labels(name, "+".join(entity)).set(count)

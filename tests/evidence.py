@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import archiving, asof, delivery, online, real_input, windows, year
+from tests import archiving, asof, delivery, online, pacing, published, real_input, windows, year
 from tests.apache_kafka.cluster import Cluster
 from tests.bench import archive_rate
 from tests.bench.__main__ import champion
@@ -64,11 +64,16 @@ def _windows(setting: Setting) -> list[Row]:
     return windows.rows(setting.folder)
 
 
-def _online(setting: Setting) -> list[Row]:
-    data = windows.data_folder()
-    if data is None:
-        raise SystemExit("online-offline needs the public data sets: make evidence ONLY=online-offline DATA=folder")
-    return online.rows(setting.kafka, data, setting.folder)
+def _of_data(story: Callable[[Cluster, Path, Path], list[Row]]) -> Callable[[Setting], list[Row]]:
+    """The rows of a story of the public data sets."""
+
+    def told(setting: Setting) -> list[Row]:
+        data = windows.data_folder()
+        if data is None:
+            raise SystemExit("this row needs the public data sets: make evidence ONLY=… DATA=folder")
+        return story(setting.kafka, data, setting.folder)
+
+    return told
 
 
 def _archive(setting: Setting) -> list[Row]:
@@ -76,11 +81,11 @@ def _archive(setting: Setting) -> list[Row]:
 
 
 def _as_of(setting: Setting) -> list[Row]:
-    return asof.rows(setting.folder)
+    return asof.rows(setting.folder / "as-of")
 
 
 def _year(setting: Setting) -> list[Row]:
-    return year.rows(setting.folder)
+    return year.rows(setting.folder / "year")
 
 
 ROWS: dict[str, Callable[[Setting], list[Row]]] = {
@@ -91,7 +96,9 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "poison": _poison,
     "real-input": _real_input,
     "windows": _windows,
-    "online-offline": _online,
+    "online-offline": _of_data(online.rows),
+    "windows-three-workers": _of_data(published.rows),
+    "live-pacing": _of_data(pacing.rows),
     "as-of": _as_of,
     "year": _year,
     "archive-exactly-once": _archive,

@@ -18,7 +18,6 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.apache_kafka.endpoint import Endpoint
 from tests.bench.rows import Row
 from tests.running import START, Books, Keyed, Road, Worker, produce, road, run_command, until
-from tests.windowed import WINDOWED
 
 EVENT_TYPE = "tests.windowed:WINDOWED"
 PARTITIONS = 4
@@ -43,6 +42,7 @@ class Case(NamedTuple):
     events: Path
     store: Path
     folder: Path
+    event_type: str = EVENT_TYPE
 
 
 def real(data: Path, rows: int) -> pa.Table:
@@ -67,30 +67,30 @@ def made(rows: int, days: int) -> pa.Table:
     )
 
 
-def prepared(table: pa.Table, folder: Path) -> Case:
+def prepared(table: pa.Table, folder: Path, event_type: str = EVENT_TYPE) -> Case:
     """Transactions as a file, and a model trained on the first of them."""
     events = folder / "events.parquet"
     pq.write_table(table.slice(0, TRAINED_ON), folder / "past.parquet")
     pq.write_table(table, events)
-    kind = ("--event-type", EVENT_TYPE)
+    kind = ("--event-type", event_type)
     run_command("streamscore", "import", folder / "past.parquet", folder / "archive", *kind)
     settings = ("--set", "epochs=1", "--set", "preset=logistic")
     run_command(
         "trainer", "once", "--promote", "--archive", folder / "archive", *kind, "--store", folder / "models", *settings
     )
-    return Case(events, folder / "models", folder)
+    return Case(events, folder / "models", folder, event_type)
 
 
 def offline(case: Case) -> pa.Table:
     """The features of the file, in the order of event_id."""
     out = case.folder / "features.parquet"
-    run_command("streamscore", "features", case.events, out, "--event-type", EVENT_TYPE)
+    run_command("streamscore", "features", case.events, out, "--event-type", case.event_type)
     return pq.read_table(out).sort_by("event_id")
 
 
 def sent(kafka: Endpoint, case: Case) -> tuple[Road, str]:
     """Everything on its topic before a worker starts: events by customer, and the labels of the frauds."""
-    way, labels = road(kafka, case.store, PARTITIONS, EVENT_TYPE), kafka.new_topic(2)
+    way, labels = road(kafka, case.store, PARTITIONS, case.event_type), kafka.new_topic(2)
     table = pq.read_table(case.events)
     produce(way, events_of(table))
     produce(way._replace(input=labels), labels_of(table))
@@ -123,7 +123,7 @@ def utc(at: Any) -> str:
 
 def scored(way: Road, labels: str, case: Case, workers: int, program: Sequence[str] = PROGRAM) -> None:
     """Read the backlog with some workers, one of them killed with -9 in the middle and started again."""
-    settings = {"publish_features": "all", "labels": f"{{{labels}: '{EVENT_TYPE}'}}"}
+    settings = {"publish_features": "all", "labels": f"{{{labels}: '{case.event_type}'}}"}
     books = Books(way)
     running = [Worker(way, case.folder / f"{way.group}-{n}.log", settings, program) for n in range(workers)]
     total = sum(books.ends().values())
@@ -143,11 +143,11 @@ def restarted(kafka: Endpoint, case: Case, restarts: int) -> tuple[Road, list[st
 
     The logs of all of its lives are given back.
     """
-    way, labels = road(kafka, case.store, PARTITIONS, EVENT_TYPE), kafka.new_topic(2)
+    way, labels = road(kafka, case.store, PARTITIONS, case.event_type), kafka.new_topic(2)
     table, snapshots = pq.read_table(case.events), case.folder / f"{way.group}-snapshots"
     settings = {
         "publish_features": "all",
-        "labels": f"{{{labels}: '{EVENT_TYPE}'}}",
+        "labels": f"{{{labels}: '{case.event_type}'}}",
         "history.snapshots": snapshots,
         "history.snapshot_seconds": 2,
     }
@@ -177,36 +177,44 @@ def restarted(kafka: Endpoint, case: Case, restarts: int) -> tuple[Road, list[st
 
 def differences(way: Road, expected: pa.Table) -> dict[str, int]:
     """How many events have another number than the file, by feature; every score is looked at, repeated ones too."""
-    ids, found = published(way)
-    rows = np.searchsorted(expected["event_id"].to_numpy(), ids)
+    scores = published(way)
+    ids = np.array([score["event_id"] for score in scores])
     assert set(ids.tolist()) == set(expected["event_id"].to_pylist()), "events are missing"
+    rows = np.searchsorted(expected["event_id"].to_numpy(), ids)
+    return {name: int(wrong.sum()) for name, wrong in unequal(scores, expected, rows).items()}
+
+
+def unequal(scores: Sequence[dict[str, Any]], expected: pa.Table, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Which scores have another number than rows of the file, by feature."""
     wrong = {}
-    for name in WINDOWED.features.names:
+    for name in expected.column_names[1:]:
         offline_ = expected[name].to_numpy(zero_copy_only=False).astype(np.float64)[rows]
-        wrong[name] = int((~((found[name] == offline_) | (np.isnan(found[name]) & np.isnan(offline_)))).sum())
+        found = feature(scores, name)
+        wrong[name] = ~((found == offline_) | (np.isnan(found) & np.isnan(offline_)))
     return wrong
 
 
-def published(way: Road) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """event_id and features of every score."""
+def feature(scores: Sequence[dict[str, Any]], name: str) -> np.ndarray:
+    """A published feature, NaN where it is missing."""
+    values = [score["features"][name] for score in scores]
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def published(way: Road) -> list[dict[str, Any]]:
+    """Every score."""
     client = Consumer({"bootstrap.servers": way.bootstrap, "group.id": "features", "enable.auto.commit": False})
     topic = way.outputs["scores"]
     partitions = [TopicPartition(topic, p, 0) for p in range(PARTITIONS)]
     left = sum(client.get_watermark_offsets(p)[1] for p in partitions)
     client.assign(partitions)
-    ids, rows = [], []
+    found: list[dict[str, Any]] = []
     end = time.monotonic() + 120
-    while left and time.monotonic() < end:
-        for message in client.consume(10_000, 0.2):
-            score = msgspec.json.decode(message.value() or b"")
-            assert "duplicate" not in score, score
-            ids.append(score["event_id"])
-            rows.append([np.nan if v is None else v for v in score["features"].values()])
-            left -= 1
+    while len(found) < left and time.monotonic() < end:
+        found += [msgspec.json.decode(message.value() or b"") for message in client.consume(10_000, 0.2)]
     client.close()
-    assert not left, f"{left} scores could not be read"
-    columns = np.array(rows, np.float64)
-    return np.array(ids), {name: columns[:, j] for j, name in enumerate(WINDOWED.features.names)}
+    assert len(found) == left, f"{left - len(found)} scores could not be read"
+    assert not any("duplicate" in score for score in found)
+    return found
 
 
 def compared(kafka: Endpoint, case: Case, workers: int, program: Sequence[str] = PROGRAM) -> dict[str, int]:

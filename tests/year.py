@@ -4,6 +4,7 @@ Each Monday a trainer looks at what the archive holds by then. What it promoted 
 and so does the first model of all, which is never replaced.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,14 +160,12 @@ def rows(folder: Path) -> list[Row]:
     found = months(world, told)
     for number, month in enumerate(found):
         print(f"  month {number}: {month.estimate:+.4f} [{month.low:+.4f}, {month.high:+.4f}]", flush=True)
-    counts = {
-        verdict: sum(v == verdict for v, _ in told.verdicts) for verdict in ("promote", "shadow", "reject", "failed")
-    }
+    counts, mean = Counter(verdict for verdict, _ in told.verdicts), float(np.mean([m.estimate for m in found]))
     broken = [reason for verdict, reason in told.verdicts if verdict == "reject" and "account_age" in reason]
     return [
         Row("year: models promoted", counts["promote"], "models", ">= 5"),
         Row("year: models refused for the broken feed, in words", len(broken), "models", ">= 1"),
         Row("year: runs that failed", counts["failed"], "runs", "== 0"),
         Row("year: worst lower bound of a month, running less frozen", min(m.low for m in found), "AP", ">= -0.02"),
-        Row("year: mean of the months, running less frozen", float(np.mean([m.estimate for m in found])), "AP", "> 0"),
+        Row("year: mean of the months, running less frozen", mean, "AP", ">= 0.001"),
     ]

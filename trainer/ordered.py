@@ -20,6 +20,8 @@ from streamscore.errors import DataError
 from streamscore.time_order import in_order, up_to
 
 ANSWER = "answer"
+# Events folded and asked at a time, at least: the more, the more of an entity lie together.
+CHUNK = 1 << 16
 
 
 class Chunk(NamedTuple):
@@ -108,10 +110,11 @@ def _moments(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     for table in tables:
         at = table["at"].to_numpy()
         first = int(np.searchsorted(at, at[-1]))
-        if first or (held and held[-1]["at"][-1].as_py() != at[0]):
+        if sum(map(len, held)) + first >= CHUNK and (first or held[-1]["at"][-1].as_py() != at[0]):
             yield pa.concat_tables([*held, table.slice(0, first)])
-            held = []
-        held.append(table.slice(first))
+            held = [table.slice(first)]
+        else:
+            held.append(table)
     if held:
         yield pa.concat_tables(held)
 

@@ -7,12 +7,10 @@ import numpy as np
 
 from streamscore.core.aggregate import Aggregate, AggregateKind
 from streamscore.core.arena import Arena
-from streamscore.core.compiled import compiled
 from streamscore.core.measure import Measure, deviation
+from streamscore.core.sliding import NONE, different, in_passes, largest
 
 SECOND = 1_000_000  # µs
-# The column of a measure that no event lacks.
-NONE = -1
 
 
 class View(NamedTuple):
@@ -82,22 +80,25 @@ def _std(aggregate: Aggregate, view: View) -> np.ndarray:
 
 
 def _extreme(aggregate: Aggregate, view: View) -> np.ndarray:
-    """The largest or smallest value; the window is looked through."""
-    value, given = view.measures.index(_value(aggregate)), Measure("given", aggregate.value)
-    optional = view.measures.index(given) if given in view.measures else NONE
-    itself = view.added[:, optional] if optional != NONE else np.ones(len(view.at), np.int64)
-    found = np.empty((2, len(view.at)), np.float64)
-    own = np.stack([view.added[:, value], itself * _itself(aggregate)], axis=1)
-    _extremes(view.arena.sums, value, optional, (view.low, view.high), own, found)
-    return found[int(aggregate.kind == "max")] / 10**aggregate.decimals
+    """The largest or smallest value."""
+    value, given, optional = view.measures.index(_value(aggregate)), Measure("given", aggregate.value), NONE
+    own = view.added[:, value].astype(np.float64)
+    if given in view.measures:
+        optional = view.measures.index(given)
+        own[view.added[:, optional] == 0] = np.nan
+    sign = 1 if aggregate.kind == "max" else -1
+    order = in_passes(view.low, view.high)
+    found = largest(view.arena.sums, (value, optional), sign, (view.low, view.high), order)
+    if _itself(aggregate):
+        found = np.fmax(found, own) if sign > 0 else np.fmin(found, own)
+    return found / 10**aggregate.decimals
 
 
 def _distinct(aggregate: Aggregate, view: View) -> np.ndarray:
     column = view.measures.index(Measure("code", aggregate.value))
     own = view.added[:, column] * _itself(aggregate)
-    found = np.empty(len(own), np.float64)
-    _different(view.arena.sums, column, view.low, view.high, own, found)
-    return found
+    order = in_passes(view.low, view.high)
+    return different(view.arena.sums, column, (view.low, view.high), own, order)
 
 
 def _since_last(_: Aggregate, view: View) -> np.ndarray:
@@ -126,47 +127,3 @@ _ANSWERS: dict[AggregateKind, Callable[[Aggregate, View], np.ndarray]] = {
     "since_last": _since_last,
     "risk": _risk,
 }
-
-
-@compiled
-def _extremes(
-    sums: np.ndarray, value: int, given: int, slots: tuple[np.ndarray, np.ndarray], own: np.ndarray, found: np.ndarray
-) -> None:
-    """The smallest and largest value in slots of each row, and of its own where that is given; NaN without any."""
-    for row in range(len(own)):
-        least, most = np.inf, -np.inf
-        if own[row, 1]:
-            least = most = np.float64(own[row, 0])
-        for slot in range(slots[0][row], slots[1][row]):
-            if given == NONE or sums[slot + 1, given] != sums[slot, given]:
-                here = np.float64(sums[slot + 1, value] - sums[slot, value])
-                least, most = min(least, here), max(most, here)
-        found[0, row] = least if least <= most else np.nan
-        found[1, row] = most if least <= most else np.nan
-
-
-@compiled
-def _different(
-    sums: np.ndarray, column: int, low: np.ndarray, high: np.ndarray, own: np.ndarray, found: np.ndarray
-) -> None:
-    """How many different codes are in slots of each row, its own included; 0 is no code."""
-    longest = 1
-    for row in range(len(own)):
-        longest = max(longest, high[row] - low[row] + 1)
-    size = 2
-    while size < 2 * longest:
-        size *= 2
-    # A table for all rows: an entry counts only when it was made for the row in hand.
-    codes, made = np.zeros(size, np.int64), np.full(size, -1, np.int64)
-    for row in range(len(own)):
-        count = 0
-        for slot in range(low[row], high[row] + 1):
-            code = own[row] if slot == high[row] else sums[slot + 1, column] - sums[slot, column]
-            if not code:
-                continue
-            at = code & (size - 1)
-            while made[at] == row and codes[at] != code:
-                at = (at + 1) & (size - 1)
-            count += made[at] != row
-            codes[at], made[at] = code, row
-        found[row] = count

@@ -52,6 +52,7 @@ class Tally:
     evicted: int = 0
     labels: int = 0
     repeated_labels: int = 0
+    contradictory_labels: int = 0
 
 
 class Key:
@@ -117,6 +118,11 @@ class EntityHistory:
         """How many events are held, of the key that has most."""
         return max((key.timeline.rows for key in self._keys), default=0)
 
+    @property
+    def unmatched_labels(self) -> int:
+        """Labels that are held and whose event is not; of the key that has most."""
+        return max((key.labels.unmatched for key in self._keys if key.labels), default=0)
+
     def read(self, columns: Columns) -> Keyed:
         """The columns of events, in the form that fold and query take; asking does not add an entity."""
         return self._read(columns, {key.entity: key.added(columns, len(columns["occurred_at"])) for key in self._keys})
@@ -155,6 +161,7 @@ class EntityHistory:
                 status = np.maximum(status, found)
         self.tally.labels += int((status == NEW).sum())
         self.tally.repeated_labels += int((status == SEEN).sum())
+        self.tally.contradictory_labels = max((k.labels.contradictory for k in self._keys if k.labels), default=0)
         self.tally.too_old += int((~recent).sum())
 
     def query(self, rows: Keyed) -> dict[str, np.ndarray]:
@@ -191,14 +198,10 @@ class EntityHistory:
         A part of the entities is looked at in each call: more, the more `events` came since the last.
         """
         self.bound = max(self.bound, oldest - self.horizon)
-        for _, timeline in self._timelines():
-            dropped, emptied = timeline.sweep(self.bound, SWEPT * events)
-            self.tally.dropped += dropped
-            self.tally.evicted += emptied
-
-    def unmatched_labels(self) -> int:
-        """Labels whose event is not there; it takes a look at every label."""
-        return max((key.labels.unmatched() for key in self._keys if key.labels), default=0)
+        for part in (part for key in self._keys for part in (key.timeline, key.labels) if part):
+            swept = part.sweep(self.bound, SWEPT * events)
+            self.tally.dropped += swept.rows
+            self.tally.evicted += swept.entities
 
     def copied(self, cursor: Cursor, rows: int) -> tuple[str, Part, Cursor | None]:
         """A copy of about so many rows, with the name of their timeline, and where the next begins; None at the end.

@@ -76,13 +76,13 @@ def find(arena: Arena, slices: Slices, rows: Rows, found: np.ndarray) -> None:
 
 
 @compiled
-def windows(arena: Arena, slices: Slices, rows: Rows, spans: np.ndarray, found: np.ndarray) -> None:
-    """The slots [low, high) of each row's windows, as `found[0 or 1, span, row]`; none for an unknown entity.
+def windows(arena: Arena, slices: Slices, rows: Rows, part: np.ndarray, spans: np.ndarray, found: np.ndarray) -> None:
+    """The slots [low, high) of windows of a part of rows, as `found[0 or 1, span, row]`; none for an unknown entity.
 
     `spans` (spans, 2) gives delay and width in µs. Without a delay, a window ends before the row's
     own place, whether or not it is there.
     """
-    for row in range(len(rows.at)):
+    for row in part:
         entity = rows.entity[row]
         if entity < 0 or not slices.size[entity]:
             continue

@@ -91,13 +91,15 @@ def append(arena: Arena, slices: Slices, entities: np.ndarray, sizes: np.ndarray
 
 
 @compiled
-def insert(arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, status: np.ndarray, first: int) -> int:
-    """Insert rows, given in the order of entity, time and id, each entity's in one pass.
+def insert(
+    arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, status: np.ndarray, part: tuple[int, int]
+) -> int:
+    """Insert a part of rows, given in the order of entity, time and id, each entity's in one pass.
 
-    Returns where it stopped: the number of rows, or the first one for which the arena is too small.
+    Returns where it stopped: at the end of the part's last entity, or at the first for which the arena is too small.
     """
-    begin = first
-    while begin < len(order):
+    begin = part[0]
+    while begin < part[1]:
         entity = rows.entity[order[begin]]
         end = begin + 1
         while end < len(order) and rows.entity[order[end]] == entity:
@@ -197,20 +199,23 @@ def _put(arena: Arena, slot: int, rows: Rows, row: int) -> None:
 
 
 @compiled
-def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> int:
-    """Drop the rows up to a time of some entities, and give back what room they then leave; how many rows went."""
-    dropped = 0
+def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> tuple[int, np.ndarray]:
+    """Drop the rows up to a time of some entities that have rows, and give back what room they then leave.
+
+    How many rows went, and what they had added to the sums.
+    """
+    dropped, added = 0, np.zeros(arena.sums.shape[1], np.int64)
     for entity in entities:
         start, size = slices.start[entity], slices.size[entity]
-        if not size or arena.at[start] > bound:
-            continue
         keep = after(arena.at, start, start + size, bound)
         left = start + size - keep
         dropped += size - left
+        for column in range(len(added)):
+            added[column] += arena.sums[keep, column] - arena.sums[start, column]
         shift(arena, start, keep, left + 1)
         slices.size[entity] = left
         if not left:
             release(arena, slices, entity)
         elif 2 * (left + 1) < ROOMS[slices.room[entity]]:
             moved(arena, slices, entity, left + 1)
-    return dropped
+    return dropped, added

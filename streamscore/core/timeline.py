@@ -19,8 +19,10 @@ Entity = tuple[str, ...]
 GROWTH = 1 / 16
 # The share of the arena that may lie free between slices when its end is reached.
 FREE = 1 / 8
-# Rows whose slices' ends the processor's caches hold all together.
-NEAR = 1 << 14
+# Rows whose slices' ends the processor's nearest caches hold all together.
+NEAR = 1 << 10
+# An entity's number and a row's number together are one of 64 bits.
+HALF = 32
 # Slots of a new arena.
 FIRST = 64
 
@@ -46,6 +48,14 @@ class Part(NamedTuple):
     sizes: np.ndarray
     at: np.ndarray
     ids: np.ndarray
+    added: np.ndarray
+
+
+class Swept(NamedTuple):
+    """How many rows and how many entities were dropped, and what these rows had added to the sums."""
+
+    rows: int
+    entities: int
     added: np.ndarray
 
 
@@ -77,11 +87,13 @@ class Timeline:
         order = _order(rows)
         order = order[np.searchsorted(rows.entity[order], 0) :]
         self._follow_index()
-        self._touch(rows.entity)
-        done = insert(self.arena, self.slices, rows, order, status, 0)
+        done = 0
         while done < len(order):
-            self._make_room(len(order) - done)
-            done = insert(self.arena, self.slices, rows, order, status, done)
+            until = min(done + NEAR, len(order))
+            touch(self.arena, self.slices, rows.entity[order[done:until]])
+            done = insert(self.arena, self.slices, rows, order, status, (done, until))
+            if done < until:
+                self._make_room(len(order) - done)
         self.rows += int((status == NEW).sum())
         return status
 
@@ -95,23 +107,30 @@ class Timeline:
         """int64 (2, spans, rows): the first slot of each window and the one after its last; see `slices.windows`."""
         found = np.zeros((2, len(spans), len(at)), np.int64)
         rows = Rows(self.index.known(hashes), at, ids, _NOTHING)
-        self._touch(rows.entity)
-        windows(self.arena, self.slices, rows, spans, found)
+        order = _by_entity(rows.entity)
+        for start in range(0, len(order), NEAR):
+            part = order[start : start + NEAR]
+            touch(self.arena, self.slices, rows.entity[part])
+            windows(self.arena, self.slices, rows, part, spans, found)
         return found
 
-    def sweep(self, bound: int, limit: int) -> tuple[int, int]:
-        """Drop rows up to a time (µs), of the `limit` entities whose turn it is; how many rows and entities went."""
+    def sweep(self, bound: int, limit: int) -> Swept:
+        """Drop rows up to a time (µs), of the `limit` entities whose turn it is.
+
+        All rows of an entity that stay must move: so a few may stay until more than a sixteenth can go.
+        """
         count = self.index.numbers
         if not count:
-            return 0, 0
+            return Swept(0, 0, np.zeros(self.arena.sums.shape[1], np.int64))
         entities = (self._swept + np.arange(min(limit, count))) % count
         self._swept = (self._swept + len(entities)) % count
-        entities = entities[self.slices.size[entities] > 0]
-        dropped = sweep(self.arena, self.slices, bound, entities)
+        starts, sizes = self.slices.start[entities], self.slices.size[entities]
+        entities = entities[(sizes > 0) & (self.arena.at[starts + sizes // 16] <= bound)]
+        dropped, added = sweep(self.arena, self.slices, bound, entities)
         emptied = entities[self.slices.size[entities] == 0]
         self.index.forget(emptied)
         self.rows -= dropped
-        return dropped, len(emptied)
+        return Swept(dropped, len(emptied), added)
 
     def widen(self, count: int, at: int) -> None:
         """Give ids `count` more words from word `at` on, as `identity.widened` does."""
@@ -146,10 +165,6 @@ class Timeline:
             rows = np.repeat(known, part.sizes)
             self.insert(np.repeat(part.keys, part.sizes)[rows], part.at[rows], part.ids[rows], part.added[rows])
 
-    def _touch(self, entities: np.ndarray) -> None:
-        if len(entities) <= NEAR:
-            touch(self.arena, self.slices, entities)
-
     def _follow_index(self) -> None:
         """Have room for a slice of each entity that has a number."""
         for array in self.slices[:3]:
@@ -180,9 +195,30 @@ _NOTHING = np.empty((0, 0), np.int64)
 
 def _order(rows: Rows) -> np.ndarray:
     """Row numbers in the order of entity, time and id."""
+    order = _in_time(rows)
+    return order[_by_entity(rows.entity[order])]
+
+
+def _by_entity(entities: np.ndarray) -> np.ndarray:
+    """Row numbers in the order of entity; equal ones stay in order.
+
+    Sorting numbers that hold both entity and row is several times quicker than a stable sort by entity.
+    """
+    keys = (entities << HALF) | np.arange(len(entities))
+    keys.sort()
+    return keys & ((1 << HALF) - 1)
+
+
+def _in_time(rows: Rows) -> np.ndarray:
+    """Row numbers in the order of time and id; most often few times are equal, so ids are looked at for these alone."""
     if (rows.at[1:] > rows.at[:-1]).all():
-        return np.argsort(rows.entity, kind="stable")
-    return np.lexsort((*rows.ids.T[::-1], rows.at, rows.entity))
+        return np.arange(len(rows.at))
+    order = np.argsort(rows.at, kind="stable")
+    same = np.diff(rows.at[order], prepend=rows.at[order[0]] - 1, append=rows.at[order[-1]] + 1) == 0
+    tied = same[:-1] | same[1:]
+    rest = order[tied]
+    order[tied] = rest[np.lexsort((*rows.ids[rest].T[::-1], rows.at[rest]))]
+    return order
 
 
 def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:

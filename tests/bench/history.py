@@ -12,23 +12,26 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 
+from examples.handbook import TRANSACTION
 from streamscore.core.aggregate import Aggregate, raw
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
-from streamscore.core.history import Bounds, EntityHistory, Keyed
+from streamscore.core.history import EntityHistory, Keyed
 from streamscore.core.identity import key_hashes
 from streamscore.core.timeline import Part
 from streamscore.core.warm import warm
+from tests import windows
 from tests.bench.rows import Row, publish
 from tests.copied import again
+from trainer.dataset import CHUNK
 
-ENTITIES, BATCH, BULK = 1_000_000, 4096, 1 << 17
-# Events that each entity has when a batch comes, and what is folded then.
+ENTITIES, BATCH = 1_000_000, 4096
+# Events that an entity has on average when a batch comes, and what is folded then.
 HELD, MORE = 20, 1_000_000
 SPAN = timedelta(days=37)
-HOT = 200_000
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -41,7 +44,7 @@ class Payment(msgspec.Struct, frozen=True):
     amount: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
-def windows() -> tuple[Aggregate, ...]:
+def twelve() -> tuple[Aggregate, ...]:
     """The Handbook's twelve: count and mean of the customer, delayed count and risk of the terminal."""
     week, found = timedelta(days=7), list[Aggregate]()
     for days in (1, 7, 30):
@@ -57,8 +60,8 @@ def event_type(history: tuple[Aggregate, ...]) -> EventType:
     return EventType("bench", Payment, ("customer", "terminal"), FeatureSet(()), "bad", history=history)
 
 
-TWELVE = event_type(windows())
-ONE = event_type(tuple(a for a in windows() if a.entity == ("customer",)))
+TWELVE = event_type(twelve())
+ONE = event_type(tuple(a for a in twelve() if a.entity == ("customer",)))
 
 
 class Stream(NamedTuple):
@@ -66,10 +69,15 @@ class Stream(NamedTuple):
 
     columns: dict[str, np.ndarray]
 
+    def part(self, start: int, end: int) -> "Stream":
+        return Stream({name: values[start:end] for name, values in self.columns.items()})
+
     def batches(self, size: int) -> Iterator[Columns]:
         rows = len(self.columns["occurred_at"])
-        for start in range(0, rows, size):
-            yield {name: values[start : start + size] for name, values in self.columns.items()}
+        return (self.part(start, start + size).columns for start in range(0, rows, size))
+
+
+NONE = Stream({"labelled_at": np.empty(0, np.int64)})
 
 
 def stream(rows: int, entities: int, seed: int = 1) -> Stream:
@@ -94,19 +102,26 @@ class Seconds(NamedTuple):
     trim: float
 
 
-def told(history: EntityHistory, events: Stream, size: int) -> Seconds:
-    """Fold a stream and ask each of its events, as a worker or the trainer does."""
-    spent = np.zeros(4)
+def told(history: EntityHistory, events: Stream, size: int, labels: Stream = NONE) -> Seconds:
+    """Fold a stream and ask each of its events, as a worker or the trainer does; labels in the order they were known.
+
+    Seconds are the processor's: it is one thread's work, whatever else the machine does.
+    """
+    spent, known = np.zeros(4), 0
     for columns in events.batches(size):
-        marks = [time.perf_counter()]
+        marks = [time.process_time()]
         rows: Keyed = history.read(columns)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
+        until = int(np.searchsorted(labels.columns["labelled_at"], rows.at[-1], side="right"))
+        if until > known:
+            history.fold_labels(labels.part(known, until).columns)
+            known = until
         history.fold(rows)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         history.query(rows)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         history.trim(int(rows.at[-1]), size)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         spent += np.diff(marks)
     return Seconds(*spent.tolist())
 
@@ -115,42 +130,64 @@ def measure() -> list[Row]:
     """All rows."""
     for kind in (TWELVE, ONE):
         warm(kind)
-    return [*_batches(), *_held(), *_hot()]
+    data = windows.data_folder()
+    return [*_batches(), *(_real(data) if data else ()), *_held()]
 
 
 def _lived() -> EntityHistory:
-    """A history in which each of a million customers and terminals has events already, evenly over the horizon."""
-    at = np.linspace(-SPAN / timedelta(microseconds=1), -1, HELD).astype(np.int64)
-    history = EntityHistory(TWELVE)
+    """A history in which each of a million customers and terminals has some events already, all over the horizon."""
+    random, history = np.random.default_rng(0), EntityHistory(TWELVE)
     for name, columns in (("customer", 1), ("terminal", 0)):
+        sizes = random.integers(HELD // 2, HELD * 3 // 2 + 1, ENTITIES)
+        rows = int(sizes.sum())
+        place = np.arange(rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        at = (place + random.random(rows)) / np.repeat(sizes, sizes) - 1.0
         part = Part(
             key_hashes([np.arange(ENTITIES)]),
-            np.full(ENTITIES, HELD),
-            np.tile(at, ENTITIES) + np.repeat(np.arange(ENTITIES), HELD),
-            -np.arange(1, ENTITIES * HELD + 1).reshape(-1, 1),
-            np.full((ENTITIES * HELD, columns), 1234),
+            sizes,
+            (at * (SPAN / timedelta(microseconds=1))).astype(np.int64),
+            -np.arange(1, rows + 1).reshape(-1, 1),
+            np.full((rows, columns), 1234),
         )
         history.adopt(name, part)
     return history
 
 
 def _batches() -> list[Row]:
-    """Batches of a worker's size, and then of a trainer's, when each entity has events already."""
-    history, events = _lived(), stream(2 * MORE, ENTITIES)
-    first = Stream({name: values[:MORE] for name, values in events.columns.items()})
-    second = Stream({name: values[MORE:] for name, values in events.columns.items()})
-    spent = told(history, first, BATCH)
-    name = "1,000,000 × 1,000,000 entities, 12 windows, batches of 4096:"
-    found = [Row(f"{name} {step}", seconds / MORE * 1e6, "µs/event") for step, seconds in spent._asdict().items()]
-    start = time.perf_counter()
-    np.lexsort((events.columns["occurred_at"][:MORE], events.columns[raw("customer")][:MORE]))
-    sort = time.perf_counter() - start
-    bulk = sum(told(history, second, BULK))
+    """Batches of a worker's size, and then of a trainer's, when as many events come as are dropped."""
+    history, columns = _lived(), stream(2 * MORE, ENTITIES).columns
+    events = Stream(columns | {"occurred_at": columns["occurred_at"] * (2 * MORE) // (ENTITIES * HELD)})
+    spent = told(history, events.part(0, MORE), BATCH)
+    name = "1,000,000 × 1,000,000 entities, 12 windows"
+    found = [
+        Row(f"{name}, batches of 4096: {step}", seconds / MORE * 1e6, "µs/event")
+        for step, seconds in spent._asdict().items()
+    ]
+    second = events.part(MORE, 2 * MORE)
+    return [*found, *_against_a_sort(name, second, raw("customer"), sum(told(history, second, CHUNK)))]
+
+
+def _real(data: Path) -> list[Row]:
+    """The published transactions with the labels of the frauds, as the trainer folds and asks them."""
+    table = pq.read_table(windows.transactions(data))
+    events, frauds = (windows.columns(rows) for rows in (table, table.filter(table["is_fraud"])))
+    labels = Stream(windows.taken(frauds, np.argsort(frauds["labelled_at"], kind="stable")))
+    history = EntityHistory(TRANSACTION)
+    warm(TRANSACTION)
+    seconds = sum(told(history, Stream(events), CHUNK, labels))
+    return _against_a_sort("real transactions, 12 windows and labels", Stream(events), raw("customer_id"), seconds)
+
+
+def _against_a_sort(name: str, events: Stream, entity: str, seconds: float) -> list[Row]:
+    """The rate at which a trainer folds and asks, and that of one sort of the same rows by entity and time."""
+    rows = len(events.columns["occurred_at"])
+    start = time.process_time()
+    np.lexsort((events.columns["occurred_at"], events.columns[entity]))
+    sort = time.process_time() - start
     return [
-        *found,
-        Row("1,000,000 × 1,000,000 entities, in bulk: fold and query", MORE / bulk, "events/s"),
-        Row("one NumPy sort of the same rows", MORE / sort, "rows/s"),
-        Row("bulk fold and query against that sort", sort / bulk, "of its rate"),
+        Row(f"{name}, in bulk: fold and query", rows / seconds, "events/s"),
+        Row(f"{name}: one NumPy sort of the same rows", rows / sort, "rows/s"),
+        Row(f"{name}: bulk fold and query against that sort", sort / seconds, "of its rate"),
     ]
 
 
@@ -159,29 +196,12 @@ def _held() -> list[Row]:
     history = EntityHistory(ONE)
     entities = ENTITIES // 10
     each = 50
-    for columns in stream(entities * each, entities).batches(BULK):
+    for columns in stream(entities * each, entities).batches(CHUNK):
         history.fold(history.read(columns))
-    restored = again(ONE, history, BULK)
+    restored = again(ONE, history, CHUNK)
     return [
         Row("bytes per held event, one key and one value, as grown", history.nbytes / history.events, "B", "<= 32"),
         Row("bytes per held event, the same after a restart", restored.nbytes / restored.events, "B", "<= 32"),
-    ]
-
-
-def _hot() -> list[Row]:
-    """One entity with everything: asked in order, and then told as much again, all of it late."""
-    events = stream(HOT, 1)
-    early = Stream({name: values[::2] for name, values in events.columns.items()})
-    late = Stream({name: values[1::2] for name, values in events.columns.items()})
-    history = EntityHistory(TWELVE, Bounds(slack=SPAN))
-    spent = told(history, early, BATCH)
-    start = time.perf_counter()
-    for columns in late.batches(BATCH):
-        history.fold(history.read(columns))
-    seconds = time.perf_counter() - start
-    return [
-        Row("one entity with 100,000 events: fold and query", (spent.fold + spent.query) / HOT * 2e6, "µs/event"),
-        Row("one entity, 100,000 late events in batches: fold", seconds / HOT * 2e6, "µs/event"),
     ]
 
 

@@ -12,8 +12,9 @@ from streamscore.core.history import Bounds, Cursor, EntityHistory
 from streamscore.core.warm import warm
 from streamscore.snapshot_store import SnapshotStore
 from streamscore.snapshot_writer import COPIED, PART
-from tests.bench.history import BULK, ONE, Stream, stream
+from tests.bench.history import ONE, Stream, stream
 from tests.bench.rows import Row, publish
+from trainer.dataset import CHUNK
 
 EVENTS, ENTITIES, BATCH = 50_000_000, 1_000_000, 4096
 
@@ -24,7 +25,7 @@ def lived() -> EntityHistory:
     for number in range(50):  # a part at a time: the columns of all would take more memory than the history
         events = stream(part, ENTITIES, seed=number)
         columns = events.columns | {raw("event_id"): np.arange(part) + number * part}
-        for batch in Stream(columns).batches(BULK):
+        for batch in Stream(columns).batches(CHUNK):
             history.fold(history.read(batch))
     return history
 

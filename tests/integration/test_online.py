@@ -1,8 +1,9 @@
 """The numbers of an event's past are the same in a worker, whatever happens to it, as in a file of the events."""
 
+import pyarrow.parquet as pq
 import pytest
 
-from tests import online
+from tests import online, pacing
 from tests.apache_kafka.endpoint import Endpoint
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -35,3 +36,12 @@ def test_a_worker_goes_on_from_a_snapshot(kafka: Endpoint, case: online.Case) ->
     wrong = online.differences(way, online.offline(case))
     assert not any(wrong.values()), wrong
     assert [online.RESTORED in log for log in logs] == [False, True]
+
+
+def test_what_differs_at_live_pacing_is_counted_as_late(kafka: Endpoint, case: online.Case) -> None:
+    """Sent up to three hours late: no number differs but where an older event came later, and was counted."""
+    events = pq.read_table(case.events)
+    verdict = pacing.judged(kafka, case, pacing.shuffled(events, 3 * 3600), speed=DAYS * 86_400 / 8)
+    assert verdict.different > 0
+    assert verdict.unexplained == 0
+    assert verdict.late == verdict.counted > 0

@@ -100,12 +100,12 @@ def test_labels_may_come_first_twice_or_for_nothing() -> None:
     """A label before its event waits for it, a repeated one counts once, one of an unknown event counts nowhere."""
     history = EntityHistory(PAST)
     history.fold_labels(labels((1, 0, 1, True, 3), (1, 0, 1, True, 3), (7, 0, 1, True, 3), (8, 0, 5, True, 3)))
-    assert history.unmatched_labels() == 3
+    assert history.unmatched_labels == 3
     fold(history, (2, 0, 1))
     assert ask(history, "risk", (9, 4, 1), (9, 4, 5)) == [0, 0]
     fold(history, (1, 0, 1))
     assert ask(history, "risk", (9, 4, 1)) == [0.5]
-    assert history.unmatched_labels() == 2
+    assert history.unmatched_labels == 2
     assert (history.tally.labels, history.tally.repeated_labels) == (3, 1)
 
 
@@ -117,6 +117,7 @@ def test_of_two_answers_at_one_moment_the_positive_counts() -> None:
         history.fold_labels(labels((1, 0, 1, first, 2)))
         history.fold_labels(labels((1, 0, 1, not first, 2)))
         assert ask(history, "risk", (9, 3, 1)) == [1]
+        assert history.tally.contradictory_labels == 1
 
 
 def test_its_own_answer_never_counts() -> None:
@@ -172,7 +173,7 @@ def test_a_restart_goes_on() -> None:
     for name in ("count", "mean", "risk"):
         assert np.array_equal(ask(restored, name, *asked), ask(history, name, *asked), equal_nan=True)
     assert fold(restored, (3, 1, 2), (5, 41, 2)) == [False, True]
-    assert restored.unmatched_labels() == history.unmatched_labels() == 1
+    assert restored.unmatched_labels == history.unmatched_labels == 1
     assert again(PAST, EntityHistory(PAST)).events == 0
 
 
@@ -245,9 +246,9 @@ def test_sums_of_a_hot_entity_are_exact() -> None:
 
 def test_warming_compiles_everything() -> None:
     """After `warm` nothing is compiled any more: no kernel has a signature that it had not."""
-    from streamscore.core import answer, entity_index, identity, labels, measure, places, slices  # noqa: PLC0415
+    from streamscore.core import entity_index, identity, labels, measure, places, slices, sliding  # noqa: PLC0415
 
-    kernels = [k for m in (answer, entity_index, identity, labels, measure, places, slices) for k in vars(m).values()]
+    kernels = [k for m in (entity_index, identity, labels, measure, places, slices, sliding) for k in vars(m).values()]
     kernels = [kernel for kernel in kernels if hasattr(kernel, "signatures")]
     warm(PAST)
     before = [len(kernel.signatures) for kernel in kernels]
@@ -256,3 +257,22 @@ def test_warming_compiles_everything() -> None:
     test_a_restart_goes_on()
     assert len(kernels) > 20
     assert [len(kernel.signatures) for kernel in kernels] == before
+
+
+def test_a_hot_entity_is_dropped_in_shares() -> None:
+    """Of many rows those beyond the horizon go together, at most a sixteenth later; no number tells."""
+    history, rows = EntityHistory(COUNTED, Bounds(slack=timedelta(0))), 64_000
+    told = columns((0, 0, 0)) | {
+        raw("event_id"): np.arange(rows),
+        raw("customer"): np.ones(rows, np.int64),
+        "occurred_at": np.arange(rows) * DAY // 1000,
+        "fee": np.ones(rows),
+    }
+    held = []
+    for day in range(1, 65):
+        part = {name: values[1000 * day - 1000 : 1000 * day] for name, values in told.items()}
+        assert history.following(part)["count"].tolist() == [min(1000 * day - 1000 + k, 6999) + 1 for k in range(1000)]
+        held.append(history.events)
+    assert 7000 <= max(held[8:]) <= 7000 * 16 / 15 + 1000
+    assert min(held[8:]) == 7000
+    assert history.tally.dropped == rows - history.events

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from math import nan, sqrt
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -125,6 +126,20 @@ def statistic(kind: str, values: list[Fraction]) -> float:
     return float(found[kind]()) if kind in found else nan
 
 
+def unmatched(bound: int, come: Sequence[Any], answers: Sequence[Answer]) -> int:
+    """How many labels there are of events later than a time that did not come."""
+    return sum(a.event not in come and a.event.occurred_at.timestamp() * 1e6 > bound for a in set(answers))
+
+
+def contradictory(answers: Sequence[Answer]) -> int:
+    """How often a label says otherwise than the one before it of the same event."""
+    found = 0
+    for event in {answer.event for answer in answers}:
+        told = sorted({(a.labelled_at, a.label) for a in answers if a.event == event})
+        found += sum(one != other for (_, one), (_, other) in pairwise(told))
+    return found
+
+
 def ids(struct: Struct) -> st.SearchStrategy[Any]:
     if struct is Numbered:
         return st.integers(-3, 12)
@@ -133,12 +148,15 @@ def ids(struct: Struct) -> st.SearchStrategy[Any]:
 
 
 def events(struct: Struct) -> st.SearchStrategy[list[Any]]:
-    """Few entities and few moments, so that ties and full windows are common; one payload for each id and time."""
+    """Few entities and few moments, so that ties and full windows are common; one payload for each id and time.
+
+    They are of two spells: when the later is asked about, the earlier is beyond the horizon.
+    """
     hundredths = st.integers(-99, 400).map(lambda n: n / 4)
     one = st.builds(
         struct,
         ids(struct),
-        st.integers(0, 40).map(lambda quarter: EPOCH + quarter * HOUR / 2),
+        st.builds(lambda spell, half: EPOCH + (spell + half / 2) * HOUR, st.sampled_from([0, 60]), st.integers(0, 40)),
         st.integers(1, 2),
         st.sampled_from(["x", "y"]),
         st.none() | st.sampled_from(["a", "b", "c"]),
@@ -153,7 +171,7 @@ def stories(draw: st.DrawFn, struct: Struct) -> tuple[list[Any], list[Any], list
     """Events that come, events that are only asked for or labelled, and labels: late, corrected, contradictory."""
     every = draw(events(struct))
     come = draw(st.lists(st.sampled_from(every), unique=True))
-    times = st.integers(0, 50).map(lambda quarter: EPOCH + quarter * HOUR / 2)
+    times = st.integers(0, 170).map(lambda half: EPOCH + half * HOUR / 2)
     answers = draw(st.lists(st.builds(Answer, st.sampled_from(every), st.booleans(), times), max_size=25))
     return every, come, answers
 
@@ -176,8 +194,8 @@ class Teller:
         ]  # fmt: skip
         self.history.fold_labels(label_columns(self.labels, told))
 
-    def trim(self, oldest: datetime) -> None:
-        self.history.trim(int(oldest.timestamp()) * 1_000_000, 1)
+    def trim(self, oldest: datetime, events: int = 1) -> None:
+        self.history.trim(int(oldest.timestamp()) * 1_000_000, events)
 
     def restart(self) -> None:
         """Go on with a new history that adopts a copy of this one, made a few rows at a time."""
@@ -187,7 +205,17 @@ class Teller:
         return self.history.query(self.history.read(self.event_type.columns(asked)))
 
 
-def told_somehow(draw: st.DrawFn, teller: Teller, come: list[Any], answers: list[Answer], oldest: datetime) -> None:
+BETWEEN = st.sampled_from(["nothing", "trim", "restart"])
+
+
+def told_somehow(
+    draw: st.DrawFn,
+    teller: Teller,
+    come: list[Any],
+    answers: list[Answer],
+    oldest: datetime,
+    what: st.SearchStrategy[str] = BETWEEN,
+) -> None:
     """Everything in any order, in batches of any size, some of it again, with trims and restarts between."""
     things: list[Any] = draw(st.permutations([*come, *answers]))
     repeated = draw(st.lists(st.sampled_from(things), max_size=8)) if things else []
@@ -204,10 +232,10 @@ def told_somehow(draw: st.DrawFn, teller: Teller, come: list[Any], answers: list
                 assert is_new == (event not in seen)
             seen.add(event)
         teller.fold_labels([thing for thing in batch if isinstance(thing, Answer)])
-        what = draw(st.sampled_from(["nothing", "trim", "restart"]))
-        if what == "trim":
+        then = draw(what)
+        if then == "trim":
             teller.trim(oldest)
-        elif what == "restart":
+        elif then == "restart":
             teller.restart()
 
 
@@ -226,7 +254,21 @@ def test_numbers_are_those_of_the_definition(struct: Struct, data: st.DataObject
     for aggregate in event_type.history:
         right = [expected(aggregate, event, come, answers) for event in asked]
         assert found[aggregate.name].tolist() == pytest.approx(right, rel=1e-12, abs=0, nan_ok=True), aggregate.name
+    teller.trim(oldest, events=1000)
+    assert teller.history.unmatched_labels == unmatched(teller.history.bound, come, answers)
     plain.fold(sorted(come, key=lambda event: (event.occurred_at, event.event_id)))
     plain.fold_labels(answers)
     for name, values in plain.ask(asked).items():
         assert np.array_equal(values, found[name], equal_nan=True), name
+
+
+@LAW
+@given(data=st.data())
+def test_contradictions_do_not_depend_on_the_order_of_labels(data: st.DataObject) -> None:
+    """However labels come, with their events before, between or never, as many are seen to contradict another."""
+    _, come, answers = data.draw(stories(Numbered))
+    teller = Teller(TYPES[Numbered])
+    told_somehow(data.draw, teller, come, answers, EPOCH - 24 * HOUR, what=st.just("nothing"))
+    assert teller.history.tally.contradictory_labels == contradictory(answers)
+    assert teller.history.tally.labels == len(set(answers))
+    assert teller.history.unmatched_labels == unmatched(teller.history.bound, come, answers)

@@ -42,6 +42,7 @@ NAMES = {
     "streamscore_history_rows": "counter",
     "streamscore_history_snapshot_failures": "counter",
     "streamscore_history_snapshot_seconds": "gauge",
+    "streamscore_history_unmatched_labels": "gauge",
     "streamscore_labels_refused": "counter",
     "streamscore_partitions_apart_seconds": "gauge",
     "streamscore_unknown_values": "counter",

@@ -7,7 +7,6 @@ from http.server import ThreadingHTTPServer
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamscore import probe
 from streamscore.errors import SettingsError
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse, serve
@@ -71,7 +70,7 @@ def test_alive_while_it_waits(server: ThreadingHTTPServer, pulse: Pulse) -> None
 def test_a_stuck_loop_is_neither(server: ThreadingHTTPServer, pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that has not turned for too long fails both probes, and says so."""
     pulse.turn(None)
-    monkeypatch.setattr(probe, "STUCK_SECONDS", -1.0)
+    monkeypatch.setattr(pulse, "_patience", -1.0)
     for path in ("/livez", "/readyz"):
         status, _, text = asked(server, path)
         assert status == 503
