@@ -26,7 +26,7 @@ from streamscore.core.warm import warm
 from tests import windows
 from tests.bench.rows import Row, publish
 from tests.copied import again
-from trainer.dataset import CHUNK
+from trainer.ordered import CHUNK
 
 ENTITIES, BATCH = 1_000_000, 4096
 # Events that an entity has on average when a batch comes, and what is folded then.
