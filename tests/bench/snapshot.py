@@ -14,7 +14,7 @@ from streamscore.snapshot_store import SnapshotStore
 from streamscore.snapshot_writer import COPIED, PART
 from tests.bench.history import ONE, Stream, stream
 from tests.bench.rows import Row, publish
-from trainer.dataset import CHUNK
+from trainer.ordered import CHUNK
 
 EVENTS, ENTITIES, BATCH = 50_000_000, 1_000_000, 4096
 
