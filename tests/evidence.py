@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import archiving, asof, delivery, online, pacing, published, real_input, windows, year
+from tests import archiving, asof, backtesting, delivery, online, pacing, published, real_input, windows, year
 from tests.apache_kafka.cluster import Cluster
 from tests.bench import archive_rate
 from tests.bench.__main__ import champion
@@ -80,6 +80,14 @@ def _archive(setting: Setting) -> list[Row]:
     return [*archiving.exactly_once(setting.kafka, setting.folder), *archive_rate.rows(setting.kafka, setting.folder)]
 
 
+def _backtest(_: Cluster, data: Path, _folder: Path) -> list[Row]:
+    return backtesting.handbook_rows(data)
+
+
+def _applications(_: Cluster, data: Path, folder: Path) -> list[Row]:
+    return backtesting.application_rows(data, folder)
+
+
 def _as_of(setting: Setting) -> list[Row]:
     return asof.rows(setting.folder / "as-of")
 
@@ -99,6 +107,8 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "online-offline": _of_data(online.rows),
     "windows-three-workers": _of_data(published.rows),
     "live-pacing": _of_data(pacing.rows),
+    "backtest": _of_data(_backtest),
+    "applications": _of_data(_applications),
     "as-of": _as_of,
     "year": _year,
     "archive-exactly-once": _archive,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamscore.cli_options import Between, prepare_process
-from streamscore.errors import SettingsError, StreamScoreError
+from streamscore.errors import StreamScoreError
+from trainer.cli_backtest import backtest
+from trainer.cli_options import parsed, say
 
 if TYPE_CHECKING:
     from trainer.fit import Epoch
-    from trainer.settings import TrainingSettings
 
 AS_OF = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
@@ -94,34 +95,14 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     run(what, metrics, lambda: datetime.now(UTC), stopped)
 
 
-def parsed(values: tuple[str, ...]) -> "TrainingSettings":
-    """Training settings from key=value pairs; SettingsError names what is wrong."""
-    from pydantic import ValidationError
-
-    from trainer.settings import TrainingSettings
-
-    given: dict[str, Any] = {}
-    for key, value in (value.partition("=")[::2] for value in values):
-        section, _, name = key.rpartition(".")
-        (given.setdefault(section, {}) if section else given)[name] = value
-    try:
-        return TrainingSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = ", ".join(TrainingSettings.model_fields)
-        raise SettingsError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']} (settings: {known})") from None
-
-
-def say(sentence: str) -> None:
-    """Progress goes to standard error, so that standard output stays free."""
-    click.echo(sentence, err=True)
-
-
 def say_epoch(epoch: "Epoch") -> None:
     say(
         f"  epoch {epoch.number}/{epoch.epochs}  loss {epoch.loss:.5f}  "
         f"validation average precision {epoch.average_precision:.4f}  {epoch.seconds_left:.0f} s left"
     )
+
+
+cli.add_command(backtest)
 
 
 def main() -> None:

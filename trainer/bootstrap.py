@@ -1,9 +1,10 @@
-"""How sure a difference in average precision is: a paired bootstrap over blocks of dependent rows.
+"""How sure a difference between two models is: a paired bootstrap over blocks of dependent rows.
 
 The rows of one customer depend on each other, so customers are drawn, not rows (cluster bootstrap, Davison and
 Hinkley 1997, §3.8); both models are judged on the same draw, which takes what they have in common out.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,18 +48,45 @@ def average_precision(ranked: Ranking, weights: np.ndarray) -> float:
     return float((precision * np.diff(found, prepend=0.0)).sum() / found[-1])
 
 
-def difference(labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, blocks: np.ndarray, seed: int = 0) -> Interval:
-    """The average precision of our scores less that of theirs on the same rows; `blocks` (rows,) says whose each is."""
-    both = ranking(labels, ours), ranking(labels, theirs)
-    _, block = np.unique(blocks, return_inverse=True)
-    random, count = np.random.default_rng(seed), int(block.max()) + 1
+def roc_auc(ranked: Ranking, weights: np.ndarray) -> float:
+    """The area under the ROC curve of weighted rows, NaN without both kinds; arguments as of `average_precision`."""
+    weight = weights[ranked.rows]
+    found = np.cumsum(weight * ranked.positive)[ranked.ends]
+    false = np.cumsum(weight)[ranked.ends] - found
+    if not found[-1] or not false[-1]:
+        return float("nan")
+    heights = found - np.diff(found, prepend=0.0) / 2
+    return float((heights * np.diff(false, prepend=0.0)).sum() / (found[-1] * false[-1]))
+
+
+class Pair(NamedTuple):
+    """The same rows scored by two models: bool labels, float scores, and whose each row is, all (rows,)."""
+
+    labels: np.ndarray
+    ours: np.ndarray
+    theirs: np.ndarray
+    blocks: np.ndarray
+
+
+Figure = Callable[[Ranking, np.ndarray], float]
+
+
+def difference(pairs: Sequence[Pair], figure: Figure = average_precision, seed: int = 0) -> Interval:
+    """The mean over pairs of our figure less theirs; each pair is drawn by its own blocks."""
+    random = np.random.default_rng(seed)
+    found = [_drawn(pair, figure, random) for pair in pairs]
+    low, high = np.nanpercentile(np.mean([drawn for _, drawn in found], axis=0), [LOW, HIGH])
+    return Interval(float(np.mean([whole for whole, _ in found])), float(low), float(high))
+
+
+def _drawn(pair: Pair, figure: Figure, random: np.random.Generator) -> tuple[float, list[float]]:
+    """The difference of one pair, and that of each draw."""
+    both = ranking(pair.labels, pair.ours), ranking(pair.labels, pair.theirs)
+    _, block = np.unique(pair.blocks, return_inverse=True)
+    count = int(block.max()) + 1
 
     def apart(weights: np.ndarray) -> float:
-        return average_precision(both[0], weights) - average_precision(both[1], weights)
+        return figure(both[0], weights) - figure(both[1], weights)
 
-    drawn = [
-        apart(np.bincount(random.integers(0, count, count), minlength=count)[block].astype(np.float64))
-        for _ in range(DRAWS)
-    ]
-    low, high = np.nanpercentile(drawn, [LOW, HIGH])
-    return Interval(apart(np.ones(len(labels))), float(low), float(high))
+    draws = (np.bincount(random.integers(0, count, count), minlength=count) for _ in range(DRAWS))
+    return apart(np.ones(len(block))), [apart(drawn[block].astype(np.float64)) for drawn in draws]

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from streamscore.core.bundle import Calibration
 from streamscore.errors import SettingsError
-from trainer.network import NETWORKS
+from trainer.network import mean_of, side_by_side
 from trainer.settings import TrainingSettings
 
 # Rows judged per call after an epoch.
@@ -37,22 +37,47 @@ Part = tuple[np.ndarray, np.ndarray]  # scaled columns, labels
 
 def fit(train: Part, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> Any:
     """The network with the averaged weights of its best epoch."""
+    members = _compiled(train, settings)
+    network = mean_of(members)
+    best = BestEpoch(network, validation, settings.epochs, on_epoch)
+    _fit(members, train, settings, [best])
+    network.set_weights(best.weights)
+    return network
+
+
+def fit_all(train: Part, settings: TrainingSettings) -> Any:
+    """The network with the averaged weights of the last epoch: how many there are was found on other rows."""
+    members = _compiled(train, settings)
+    _fit(members, train, settings, [])
+    return mean_of(members)
+
+
+def _compiled(train: Part, settings: TrainingSettings) -> Any:
     keras.utils.set_random_seed(settings.seed)
-    network = NETWORKS[settings.preset](train[0].shape[1], settings)
-    steps = max(1, -(-len(train[0]) // settings.batch))
-    network.compile(optimizer=_optimizer(steps, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    best = BestEpoch(validation, settings.epochs, on_epoch)
-    network.fit(
-        train[0],
-        train[1].astype(np.float32)[:, None],
-        batch_size=settings.batch,
+    members = side_by_side(train[0].shape[1], settings)
+    steps = -(-len(train[0]) // _batch(train, settings))
+    members.compile(optimizer=_optimizer(steps, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    return members
+
+
+def _fit(members: Any, train: Part, settings: TrainingSettings, judges: list[Any]) -> None:
+    """Every member sees the same batches and its own loss, so that they differ by their starts and what they drop."""
+    scaled, labels = train
+    members.fit(
+        scaled,
+        np.repeat(labels.astype(np.float32)[:, None], settings.members, axis=1),
+        batch_size=_batch(train, settings),
         epochs=settings.epochs,
         verbose=0,
         # The order matters: the averages are swapped in before the epoch is judged.
-        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), best],
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *judges],
     )
-    network.set_weights(best.weights)
-    return network
+
+
+def _batch(train: Part, settings: TrainingSettings) -> int:
+    """Few rows make few steps: smaller batches then reach further in as many epochs."""
+    rows = len(train[0])
+    return settings.batch or (32 if rows < 5_000 else 256 if rows < 100_000 else 1024)
 
 
 def _optimizer(steps: int, settings: TrainingSettings) -> Any:
@@ -71,23 +96,23 @@ def _optimizer(steps: int, settings: TrainingSettings) -> Any:
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framework asks for a subclass
     """Judges each epoch on the validation part and keeps the best weights; a tie keeps the earlier."""
 
-    def __init__(self, validation: Part, epochs: int, on_epoch: OnEpoch) -> None:
+    def __init__(self, network: Any, validation: Part, epochs: int, on_epoch: OnEpoch) -> None:
         super().__init__()
-        self._validation, self._epochs, self._on_epoch = validation, epochs, on_epoch
+        self._network, self._validation, self._epochs, self._on_epoch = network, validation, epochs, on_epoch
         self._best = -1.0
         self._started = time.monotonic()
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         scaled, labels = self._validation
-        found = logits(self.model, scaled)
+        found = logits(self._network, scaled)
         if not np.isfinite(found).all():
             raise SettingsError(
                 f"the fit failed in epoch {epoch + 1}, its numbers are infinite: lower learning_rate or weight_decay"
             )
         precision = float(average_precision_score(labels, found))
         if precision > self._best:
-            self._best, self.weights = precision, self.model.get_weights()
+            self._best, self.weights = precision, self._network.get_weights()
         spent = time.monotonic() - self._started
         left = spent / (epoch + 1) * (self._epochs - epoch - 1)
         self._on_epoch(Epoch(epoch + 1, self._epochs, (logs or {}).get("loss", float("nan")), precision, left))

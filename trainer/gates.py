@@ -13,7 +13,7 @@ import numpy as np
 
 from streamscore.core.bundle import Thresholds
 from streamscore.core.profile import Profile, stability, unusual
-from trainer.bootstrap import Interval, average_precision, difference, ranking
+from trainer.bootstrap import Interval, Pair, average_precision, difference, ranking
 from trainer.settings import GateSettings
 
 Verdict = Literal["promote", "shadow", "reject"]
@@ -155,15 +155,19 @@ def _odds(share: float) -> float:
 
 
 def _champion(case: Case, settings: GateSettings) -> Gate:
-    """No worse than the champion on the same rows: the interval's lower bound is above the margin."""
+    """No worse than the champion on the same rows: level at least, and the interval's lower bound above the margin.
+
+    The bound alone would let a chain of models, each a little worse than the last, walk down a margin a time.
+    """
     if case.champion is None:
         return Gate(
             "champion", not case.unjudged, "shadow", case.unjudged or "there is no champion to compare with", {}
         )
-    found = difference(case.labels, case.risks, case.champion, case.blocks, case.seed)
-    said = f"average precision less the champion's is {_written(found)}; no worse means above -{settings.margin:g}"
+    found = difference([Pair(case.labels, case.risks, case.champion, case.blocks)], seed=case.seed)
+    said = f"average precision less the champion's is {_written(found)}, must be 0 and surely -{settings.margin:g} at least"
     otherwise: Verdict = "reject" if found.high < 0 else "shadow"
-    return Gate("champion", found.low > -settings.margin, otherwise, said, found._asdict())
+    holds = found.estimate >= 0 and found.low > -settings.margin
+    return Gate("champion", holds, otherwise, said, found._asdict())
 
 
 def _calibration(case: Case, settings: GateSettings) -> Gate:
@@ -193,7 +197,8 @@ def _segments(case: Case, settings: GateSettings) -> Gate:
     for name, rows in case.segments.items():
         if case.champion is None or case.labels[rows].sum() < settings.positives:
             continue
-        found = difference(case.labels[rows], case.risks[rows], case.champion[rows], case.blocks[rows], case.seed)
+        pair = Pair(case.labels[rows], case.risks[rows], case.champion[rows], case.blocks[rows])
+        found = difference([pair], seed=case.seed)
         figures[name] = found.estimate
         if found.high < -settings.margin:
             worse.append(f"{name} is worse off: {_written(found)}")

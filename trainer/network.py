@@ -32,6 +32,25 @@ def logistic(width: int, _: TrainingSettings) -> Any:
     return keras.Model(inputs, keras.layers.Dense(1)(inputs))
 
 
+def side_by_side(width: int, settings: TrainingSettings) -> Any:
+    """The members of an ensemble, each with a start of its own: one logit per member."""
+    networks = [NETWORKS[settings.preset](width, settings) for _ in range(settings.members)]
+    if len(networks) == 1:
+        return networks[0]
+    inputs = keras.Input((width,))
+    return keras.Model(inputs, keras.layers.Concatenate()([network(inputs) for network in networks]))
+
+
+def mean_of(members: Any) -> Any:
+    """The network of one logit, the mean of the members': a deep ensemble (Lakshminarayanan et al., 2017) as one graph.
+
+    It shares the members' weights.
+    """
+    if members.output_shape[-1] == 1:
+        return members
+    return keras.Model(members.input, keras.ops.mean(members.output, axis=1, keepdims=True))
+
+
 NETWORKS: Mapping[Preset, Callable[[int, TrainingSettings], Any]] = {
     "default": default,
     "dense": dense,

@@ -48,9 +48,15 @@ class TrainingSettings(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**32, description="of weights, shuffling and the stratified split")
     epochs: int = Field(12, ge=1, le=100_000, description="passes over the training part; the best one is kept")
-    batch: int = Field(1024, ge=1, le=1 << 24, description="events in a training step")
+    batch: int | None = Field(
+        None,
+        ge=1,
+        le=1 << 24,
+        description="events in a training step; if unset 32 below 5,000 events, 256 below 100,000, else 1,024",
+    )
     learning_rate: float = Field(2e-3, gt=0, description="peak of the warmed-up cosine schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    members: int = Field(1, ge=1, le=64, description="networks trained side by side; their mean is the model")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")

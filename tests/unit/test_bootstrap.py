@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from trainer.bootstrap import average_precision, difference, ranking
+from trainer.bootstrap import Pair, average_precision, difference, ranking, roc_auc
 
 
-def test_average_precision_is_scikit_learns() -> None:
+def test_figures_are_scikit_learns() -> None:
     """With ties and weights; weights of 2 are rows twice over."""
     random = np.random.default_rng(0)
     for rows in (2, 7, 300):
@@ -19,6 +19,9 @@ def test_average_precision_is_scikit_learns() -> None:
         ours = average_precision(ranking(labels, scores), weights)
         assert ours == pytest.approx(average_precision_score(labels, scores, sample_weight=weights), abs=1e-12)
         assert ours == pytest.approx(average_precision_score(labels[twice], scores[twice]), abs=1e-12)
+        if not labels[weights > 0].all():
+            area = roc_auc(ranking(labels, scores), weights)
+            assert area == pytest.approx(roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12)
 
 
 def test_no_positive_row_has_no_average_precision() -> None:
@@ -42,7 +45,9 @@ def world(seed: int, rows: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def test_a_better_model_is_told_from_an_equal_one() -> None:
     """The better score's interval lies above 0, a score against itself is exactly 0, the reverse is mirrored."""
     labels, good, noisy, blocks = world(1)
-    better, same, worse = (difference(labels, *pair, blocks) for pair in ((good, noisy), (good, good), (noisy, good)))
+    better, same, worse = (
+        difference([Pair(labels, *pair, blocks)]) for pair in ((good, noisy), (good, good), (noisy, good))
+    )
     assert 0 < better.low < better.estimate < better.high
     assert same == (0, 0, 0)
     assert worse == pytest.approx((-better.estimate, -better.high, -better.low))
@@ -54,17 +59,26 @@ def test_the_interval_covers_the_truth() -> None:
     truth = average_precision_score(labels, good) - average_precision_score(labels, noisy)
     held = 0
     for seed in range(40):
-        found = difference(*world(seed))
+        found = difference([Pair(*world(seed))])
         held += found.low <= truth <= found.high
     assert held >= 34  # fewer has a probability of one in a thousand at 95 %
+
+
+def test_folds_are_averaged() -> None:
+    """Of several pairs the mean is told, and it is surer than that of one."""
+    pairs = [Pair(*world(seed)) for seed in range(4)]
+    each, mean = [difference([pair]) for pair in pairs], difference(pairs)
+    assert mean.estimate == pytest.approx(np.mean([found.estimate for found in each]))
+    assert mean.high - mean.low < 0.7 * min(found.high - found.low for found in each)
+    assert difference(pairs, roc_auc).low > 0
 
 
 def test_rows_that_repeat_each_other_make_it_no_surer() -> None:
     """Each row ten times, under the same customer: the interval is as wide as before; as other customers, narrower."""
     labels, good, noisy, blocks = world(2)
     repeated = [np.tile(values, 10) for values in (labels, good, noisy)]
-    plain = difference(labels, good, noisy, blocks)
-    same = difference(*repeated, np.tile(blocks, 10))
-    others = difference(*repeated, np.arange(len(labels) * 10))
+    plain = difference([Pair(labels, good, noisy, blocks)])
+    same = difference([Pair(*repeated, np.tile(blocks, 10))])
+    others = difference([Pair(*repeated, np.arange(len(labels) * 10))])
     assert same.high - same.low == pytest.approx(plain.high - plain.low, rel=0.01)
     assert others.high - others.low < 0.5 * (plain.high - plain.low)
