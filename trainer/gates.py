@@ -164,7 +164,7 @@ def _champion(case: Case, settings: GateSettings) -> Gate:
             "champion", not case.unjudged, "shadow", case.unjudged or "there is no champion to compare with", {}
         )
     found = difference([Pair(case.labels, case.risks, case.champion, case.blocks)], seed=case.seed)
-    said = f"average precision less the champion's is {_written(found)}, must be 0 and surely -{settings.margin:g} at least"
+    said = f"average precision less the champion's is {_written(found)}, needed are 0 and surely -{settings.margin:g}"
     otherwise: Verdict = "reject" if found.high < 0 else "shadow"
     holds = found.estimate >= 0 and found.low > -settings.margin
     return Gate("champion", holds, otherwise, said, found._asdict())
