@@ -43,7 +43,7 @@ class KafkaSource:
         self._begun: dict[Partition, int] = {}  # where reading began, until the reader has a position
         self._start: dict[Partition, int] = {}  # of owned partitions, where the group stood
         self.scored_from: dict[Partition, int] = {}  # of owned partitions, the first offset that is ours to score
-        self._end_seen: dict[Partition, int] = {}
+        self.end_seen: dict[Partition, int] = {}  # where a partition ended when its end was seen last
         self._paused: set[Partition] = set()
         self.silence = Silence()
         self.commit_failed = False
@@ -106,7 +106,7 @@ class KafkaSource:
             self._reader.incremental_unassign(known)
         for partition, offset in starts.items():
             self._read[partition], self._begun[partition] = TopicPartition(*partition), offset
-            self._end_seen.pop(partition, None)
+            self.end_seen.pop(partition, None)
             self._paused.discard(partition)
         self._reader.incremental_assign([TopicPartition(*p, offset) for p, offset in starts.items()])
         self._hooks.reading(list(starts))
@@ -152,7 +152,7 @@ class KafkaSource:
     def _has_more(self, partition: Partition, position: int) -> bool:
         if partition in self._paused:
             return True  # its watermark stands still
-        if self._end_seen.get(partition, -1) >= position:
+        if self.end_seen.get(partition, -1) >= position:
             return False  # also at the end of what an open transaction lets through
         _, high = self._reader.get_watermark_offsets(self._read[partition], cached=True)
         return bool(high < 0 or position < high)
@@ -234,7 +234,7 @@ class KafkaSource:
             self._start.pop(partition, None)
             self.scored_from.pop(partition, None)
         for partition in read:
-            self._end_seen.pop(partition, None)
+            self.end_seen.pop(partition, None)
             self._paused.discard(partition)
 
     def _begin(self, partitions: list[Partition]) -> None:
@@ -268,7 +268,7 @@ class KafkaSource:
         error = message.error()
         partition = (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:
-            self._end_seen[partition] = message.offset()
+            self.end_seen[partition] = message.offset()
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise OffsetsExpired(
                 f"{partition[0]} partition {partition[1]}: the offset to read next is not there any more, so events "

@@ -104,6 +104,8 @@ class Recall:
         if not self._pasts:
             return
         positions, ends = self._source.positions(), self._source.ends()
+        # Of what an open transaction holds back nothing can be folded: it may never be anything.
+        positions |= {p: ends[p] for p, at in positions.items() if p in ends and self._source.end_seen.get(p, -1) >= at}
         self._metrics.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in ends.items()))
         for past in self._pasts:
             self._metrics.history(past)

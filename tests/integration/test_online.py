@@ -1,14 +1,21 @@
 """The numbers of an event's past are the same in a worker, whatever happens to it, as in a file of the events."""
 
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
+from confluent_kafka import Producer
 
 from tests import online, pacing
 from tests.apache_kafka.endpoint import Endpoint
+from tests.running import START, Books, road, until, worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 EVENTS, DAYS = 12_000, 24
+DAY = 86_400_000_000  # µs
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +43,43 @@ def test_a_worker_goes_on_from_a_snapshot(kafka: Endpoint, case: online.Case) ->
     wrong = online.differences(way, online.offline(case))
     assert not any(wrong.values()), wrong
     assert [online.RESTORED in log for log in logs] == [False, True]
+
+
+def test_nothing_that_is_silent_holds_the_others_up(kafka: Endpoint, case: online.Case, tmp_path: Path) -> None:
+    """A partition that is empty, one silent for a year, one behind an open transaction, one of equal times only."""
+    way = road(kafka, case.store, online.PARTITIONS, online.EVENT_TYPE)
+    at = [
+        START - (450 - day) * DAY for day in (400, 400, 0, 401, 402)
+    ]  # equal, equal, a year ago, before and in a transaction
+    parts = [(0, 3000, at[0]), (0, 1, at[0] + DAY), (2, 1, at[2]), (3, 5, at[3])]
+    ids = iter(range(10_000))
+    plain = Producer({"bootstrap.servers": way.bootstrap})
+    for partition, count, time in parts:
+        for _ in range(count):
+            plain.produce(way.input, payment(next(ids), time), partition=partition)
+    assert plain.flush(30) == 0
+    hung = Producer(
+        {"bootstrap.servers": way.bootstrap, "transactional.id": way.input, "transaction.timeout.ms": 600_000}
+    )
+    hung.init_transactions(30)
+    hung.begin_transaction()
+    hung.produce(way.input, payment(next(ids), at[4]), partition=3)
+    assert hung.flush(30) == 0
+    plain.produce(way.input, payment(next(ids), at[4] + 1), partition=3)
+    assert plain.flush(30) == 0
+    books = Books(way)
+    with worker(way, tmp_path, {"history.allow_partial": True}) as running:
+        until(lambda: books.read() == 3007, 60, "all is scored but what the transaction holds back", running.alive)
+        hung.abort_transaction(30)
+        until(lambda: books.read() == 3008, 60, "what came behind it as well", running.alive)
+    books.close()
+
+
+def payment(number: int, at: int) -> bytes:
+    """A payment at a time (µs), each of another customer at the same terminal."""
+    moment = datetime.fromtimestamp(at / 1e6, UTC).isoformat()
+    row = {"transaction_id": number, "occurred_at": moment, "customer_id": number, "terminal_id": 1, "amount": 9.5}
+    return json.dumps(row).encode()
 
 
 def test_what_differs_at_live_pacing_is_counted_as_late(kafka: Endpoint, case: online.Case) -> None:
