@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from matplotlib.figure import Figure
 
 from streamscore import simulator
 from streamscore.archive import schemas, table
@@ -152,6 +153,23 @@ def months(world: Year, told: Told) -> list[Interval]:
     return found
 
 
+def drawn(found: Sequence[Interval], path: Path) -> None:
+    """The months as a picture: each difference with its interval, the broken month marked."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    months = np.arange(1, len(found) + 1)
+    middle = np.array([month.estimate for month in found])
+    bars = np.abs(np.array([[month.low, month.high] for month in found]).T - middle)
+    axes.errorbar(months, middle, bars, fmt="o", capsize=4, color="#1f6f8b")
+    axes.axhline(0, color="#888888", linewidth=1)
+    begin = (BROKEN[0] - START) / MONTH - FIRST_WEEK * 7 / 30 + 0.5
+    axes.axvspan(begin, begin + 1, color="#d1495b", alpha=0.15, label="the feed is broken")
+    axes.set(xlabel="month after the first model", ylabel="average precision, running − frozen", xticks=months)
+    axes.legend(loc="upper left", frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
 def rows(folder: Path) -> list[Row]:
     """The rows of `make evidence ONLY=year`."""
     world = year(1500)
@@ -160,6 +178,7 @@ def rows(folder: Path) -> list[Row]:
     found = months(world, told)
     for number, month in enumerate(found):
         print(f"  month {number}: {month.estimate:+.4f} [{month.low:+.4f}, {month.high:+.4f}]", flush=True)
+    drawn(found, Path("build/year.svg"))
     counts, mean = Counter(verdict for verdict, _ in told.verdicts), float(np.mean([m.estimate for m in found]))
     broken = [reason for verdict, reason in told.verdicts if verdict == "reject" and "account_age" in reason]
     return [
