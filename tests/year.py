@@ -164,7 +164,7 @@ def drawn(found: Sequence[Interval], path: Path) -> None:
     axes.axhline(0, color="#888888", linewidth=1)
     begin = (BROKEN[0] - START) / MONTH - FIRST_WEEK * 7 / 30 + 0.5
     axes.axvspan(begin, begin + 1, color="#d1495b", alpha=0.15, label="the feed is broken")
-    axes.set(xlabel="month after the first model", ylabel="average precision, running − frozen", xticks=months)
+    axes.set(xlabel="month after the first model", ylabel="average precision gained", xticks=months)
     axes.legend(loc="upper left", frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
