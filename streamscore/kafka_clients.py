@@ -15,6 +15,9 @@ from streamscore.settings import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
+# For an answer that the client should have given after ten.
+ANSWER_SECONDS = 15.0
+
 
 class OnceInAWhile(logging.Filter):
     """Lets a line pass once in so many seconds: while a broker is away, each client tells of each try to reach it."""
@@ -139,9 +142,10 @@ def partitions_of(client: Any, timeout: float) -> dict[str, int]:
 def topic_ids(kafka: Kafka, topics: Sequence[str]) -> dict[str, str]:
     """The ids of topics, which a topic that was deleted and made anew does not share; those the broker tells."""
     ids = {}
-    for name, future in admin(kafka).describe_topics(TopicCollection(list(topics)), request_timeout=10).items():
-        with suppress(KafkaException):  # not permitted, or too old a broker
-            ids[name] = str(future.result().topic_id)
+    client = admin(kafka)  # held: answers to a client that is gone never come
+    for name, future in client.describe_topics(TopicCollection(list(topics)), request_timeout=10).items():
+        with suppress(KafkaException, TimeoutError):  # not permitted, or too old a broker
+            ids[name] = str(future.result(timeout=ANSWER_SECONDS).topic_id)
     return ids
 
 
