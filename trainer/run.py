@@ -11,8 +11,8 @@ from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import CARD, BundleFiles, ModelStore, loaded
-from trainer import dataset
-from trainer.bundling import Scaled, Trained, files_of, manifest_of
+from trainer import dataset, groups
+from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
 from trainer.fit import OnEpoch, calibrate, fit, logits
 from trainer.judging import Candidate, judged
@@ -48,6 +48,7 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
 
     A failed run leaves the store as it was.
     """
+    groups.check(job.event_type, job.settings)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +70,8 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     choosing, labels = rows.part(parts.validation)
     trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
     told.say("judging it beside the baselines and the champion")
-    manifest = manifest_of(event_type, rows, trained, settings, job.now)
+    found = scored(event_type, rows, trained, settings)
+    manifest = manifest_of(event_type, rows, trained, found, settings, job.now)
     files = files_of(event_type, rows, trained)
     bundle = loaded(BundleFiles(manifest, files), event_type, device="auto")
     judgement = judged(Candidate(rows, trained, bundle, sum(map(len, files.values()))), job.store, settings)
