@@ -1,6 +1,6 @@
 """The model store: immutable bundle directories and the aliases that point to them.
 
-    <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md
+    <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md report.html
     <store>/<event type>/aliases/champion|challenger|previous        a file holding a version
 
 A bundle is trusted only after every file has the digest its manifest gives and its golden rows
@@ -28,7 +28,8 @@ from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, SettingsError, StoreUnreachable
 
 Alias = Literal["champion", "challenger", "previous"]
-MANIFEST, NETWORK, SCALER, GOLDEN, CARD = "manifest.json", "model.keras", "scaler.json", "golden.npz", "card.md"
+MANIFEST, NETWORK, SCALER, GOLDEN = "manifest.json", "model.keras", "scaler.json", "golden.npz"
+CARD, REPORT = "card.md", "report.html"  # for people; a bundle loads without them
 # A training that began so long ago and never ended was killed.
 ABANDONED = timedelta(hours=3)
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -4,10 +4,12 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamscore.cli_models import in_store, named
 from streamscore.cli_options import Between, prepare_process
 from streamscore.errors import StreamScoreError
 from trainer.cli_backtest import backtest
@@ -31,15 +33,17 @@ def cli() -> None:
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
 @click.option("--as-of", type=click.DateTime(AS_OF), help="Learn from what the archive held then, UTC.")
 @click.option("--promote", is_flag=True, help="Make it the champion whatever the gates say.")
+@click.option("--report", type=click.Path(path_type=Path), help="Folder for its report: a page, and plots as PNGs.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. preset=dense.")
-def once(
-    archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, values: tuple[str, ...]
-) -> None:
+def once(archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, **rest: Any) -> None:
     """Train one model, add it to the store, and promote it when no gate speaks against it."""
     from streamscore.event_types import find
     from streamscore.store import ModelStore
+    from trainer.report import exported, place_for
 
-    chosen, settings = find(event_type), parsed(values)
+    chosen, settings, folder = find(event_type), parsed(rest["values"]), rest["report"]
+    if folder:
+        place_for(folder)
     from streamscore.archive_read import Rows
 
     # These take seconds to import: what was typed is looked at first.
@@ -58,8 +62,22 @@ def once(
     say(f"test: AUC {test['auc']:.4f}, average precision {test['average_precision']:.4f}, ECE {test['ece']:.5f}")
     for name, figures in manifest.metrics["baselines"].items():
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
+    if folder:
+        say(f"its report is {exported(models.read(manifest.version), folder)[0]}")
     if weakness := doubt(manifest.metrics):
         say(f"think twice before this model decides anything: {weakness}")
+
+
+@cli.command()
+@click.argument("version")
+@click.argument("folder", type=click.Path(path_type=Path))
+@in_store
+def report(store: Any, version: str, folder: Path) -> None:
+    """Write a bundle's report to FOLDER: a page, and its plots as PNGs. VERSION may be an alias."""
+    from trainer.report import exported
+
+    for path in exported(store.read(named(store, version)), folder):
+        click.echo(path)
 
 
 @cli.command()

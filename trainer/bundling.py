@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, golden_matrix
+from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, Thresholds, golden_matrix
 from streamscore.core.event_type import EventType
 from streamscore.core.profile import Profile, counted, edges
 from streamscore.scorer import KerasScorer
 from streamscore.store import GOLDEN, NETWORK, SCALER, golden_bytes
-from trainer import dataset, evaluate
+from trainer import breakdown, dataset, evaluate
+from trainer.evaluate import Answered, Scored
 from trainer.fit import Part, logits
+from trainer.groups import fields_of, groups
 from trainer.settings import TrainingSettings
 
 GOLDEN_ROWS = 32
@@ -51,7 +53,7 @@ class Trained(NamedTuple):
 
 def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile] | None = None) -> dict[str, Profile]:
     """How the features of rows lie, in bins of their own or in those of other profiles."""
-    few = matrix[:: max(1, len(matrix) // PROFILED)]
+    few = _few(matrix)
     names = event_type.features.names
     return {
         name: counted(few[:, j], bins[name].edges if bins else edges(few[:, j]))
@@ -60,8 +62,24 @@ def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile]
     }
 
 
+def _few(rows: np.ndarray) -> np.ndarray:
+    return rows[:: max(1, len(rows) // PROFILED)]
+
+
+def scored(event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings) -> Scored:
+    """The risks of the test part, by the network and by the baselines."""
+    data, (train, test) = rows.data, (rows.parts.train, rows.parts.test)
+    answered = Answered(data.labels[test], data.times[test], settings.review_rate or event_type.review_rate)
+    beside = evaluate.baselines(
+        (data.matrix[train], rows.scaled[train], data.labels[train]),
+        (data.matrix[test], rows.scaled[test]),
+        settings.seed,
+    )
+    return Scored(answered, trained.risks(rows.scaled[test]), beside)
+
+
 def manifest_of(
-    event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings, now: datetime
+    event_type: EventType, rows: Scaled, trained: Trained, found: Scored, settings: TrainingSettings, now: datetime
 ) -> Manifest:
     """What the bundle says of itself; not yet how it was judged against the champion."""
     data, parts = rows.data, rows.parts
@@ -70,8 +88,8 @@ def manifest_of(
         settings.review_rate or event_type.review_rate,
         settings.decline_rate or event_type.decline_rate,
     )
-    test_risks, test_labels = trained.risks(rows.scaled[parts.test]), data.labels[parts.test]
-    kinds = (data.matrix, rows.scaled, data.labels)
+    lain = profiles(event_type, data.matrix[parts.train])
+    now_lain = profiles(event_type, data.matrix[_few(parts.test)], lain)
     first, last = (dataset.at(time) for time in data.times[[0, -1]])
     return Manifest(
         version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
@@ -94,17 +112,35 @@ def manifest_of(
             "tables": data.versions,
         },
         metrics={
-            "test": evaluate.figures(test_labels, test_risks),
-            "at_thresholds": evaluate.rates(test_risks, chosen, test_labels),
-            "baselines": evaluate.baselines(
-                tuple(kind[parts.train] for kind in kinds), tuple(kind[parts.test] for kind in kinds), settings.seed
-            ),
-            "weights": weights_digest(trained),
+            **_metrics(rows, trained, found, chosen, settings),
+            "drift": {name: breakdown.moved(profile, now_lain[name]) for name, profile in lain.items()},
         },
         settings=settings.model_dump(),
         packages=_installed(),
-        profiles=profiles(event_type, data.matrix[parts.train]),
+        profiles=lain,
     )
+
+
+def _metrics(
+    rows: Scaled, trained: Trained, found: Scored, chosen: Thresholds, settings: TrainingSettings
+) -> dict[str, Any]:
+    """How good it is on the test part, also by month and by group, and whether its risks moved since training."""
+    (answered, risks, beside), parts = found, rows.parts
+    before = {name: _few(getattr(parts, name)) for name in ("train", "validation")}
+    by = {
+        name: groups(rows.data.events, parts.test, fields_of(getattr(settings, name)))
+        for name in ("segments", "fairness")
+    }
+    return {
+        "test": evaluate.figures(answered, risks),
+        "at_thresholds": evaluate.rates(risks, chosen, answered.labels),
+        "baselines": {name: evaluate.figures(answered, theirs) for name, theirs in beside.items()},
+        "months": breakdown.months(answered, risks),
+        "segments": breakdown.segments(answered, risks, by["segments"]),
+        "fairness": breakdown.fairness(answered.labels, risks, chosen, by["fairness"]),
+        "stability": {name: breakdown.stable(trained.risks(rows.scaled[some]), risks) for name, some in before.items()},
+        "weights": weights_digest(trained),
+    }
 
 
 def weights_digest(trained: Trained) -> str:

@@ -10,14 +10,15 @@ from streamscore.errors import BundleError
 from streamscore.store import ModelStore, load
 from trainer.bundling import Scaled, Trained, profiles
 from trainer.gates import Case, gates, verdict
+from trainer.groups import fields_of, groups
 from trainer.settings import TrainingSettings
 
 # Rows scored for parity, and the batches that are timed, so many times.
 PARITY_ROWS = 4096
 TIMED, TIMES = (64, 1024), 20
 TIME = ("occurred_at",)
-# Values of a field that are segments: the most frequent.
-SEGMENTS = 20
+# Rows whose contributions are enough to rank features.
+EXPLAINED = 2048
 
 
 class Candidate(NamedTuple):
@@ -49,6 +50,14 @@ def judged(candidate: Candidate, store: ModelStore, settings: TrainingSettings) 
     }
 
 
+def importance(candidate: Candidate) -> dict[str, float]:
+    """The mean absolute contribution of each feature to the log-odds of some test rows, the largest first."""
+    test, bundle = candidate.rows.parts.test, candidate.bundle
+    some = candidate.rows.data.matrix[test[:: max(1, len(test) // EXPLAINED)]]
+    mean = np.abs(bundle.scorer.contributions(some).values).mean(axis=0)
+    return {bundle.features.names[j]: float(mean[j]) for j in np.argsort(-mean, kind="stable")}
+
+
 def _champion(store: ModelStore, candidate: Candidate) -> Champion:
     version, event_type = store.alias("champion"), candidate.bundle.event_type
     if version is None:
@@ -77,7 +86,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         # A test part of a few days has no Sunday: what is made of the time alone breaks in no feed.
         profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and f.fields != TIME},
         rates=(before.data.get("positive_rate", rates[0]), rates[1]),
-        segments=_segments(candidate, settings),
+        segments={g.name: g.rows for g in groups(data.events, parts.test, fields_of(settings.segments))},
         parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(matrix[:PARITY_ROWS])).max(initial=0.0)),
         seconds={rows: _seconds(bundle, matrix, rows) for rows in TIMED},
         size=size,
@@ -98,17 +107,6 @@ def _blocks(candidate: Candidate) -> np.ndarray:
     first = candidate.bundle.event_type.entities[0]
     column = candidate.rows.data.events.taken(candidate.rows.parts.test, [first])[first]
     return column.combine_chunks().dictionary_encode().indices.to_numpy()
-
-
-def _segments(candidate: Candidate, settings: TrainingSettings) -> dict[str, np.ndarray]:
-    """The test rows that share a value of a field, for each frequent value."""
-    names = [name for name in settings.segments.split(",") if name]
-    rows, found = candidate.rows, dict[str, np.ndarray]()
-    for name in names:
-        values = rows.data.events.taken(rows.parts.test, [name])[name].to_pandas()
-        for value in values.value_counts().index[:SEGMENTS]:
-            found[f"{name} {value}"] = (values == value).to_numpy(bool)
-    return found
 
 
 def _seconds(bundle: Bundle, matrix: np.ndarray, rows: int) -> float:

@@ -1,4 +1,4 @@
-"""One training run, told in order: dataset → split → scale → fit → calibrate → evaluate → bundle → alias."""
+"""One training run, told in order: dataset → split → scale → fit → calibrate → evaluate → bundle → report → alias."""
 
 import tempfile
 from collections.abc import Callable
@@ -10,12 +10,13 @@ from streamscore.archive_read import EVERY, Rows
 from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
-from streamscore.store import CARD, BundleFiles, ModelStore, loaded
-from trainer import dataset
-from trainer.bundling import Scaled, Trained, files_of, manifest_of
+from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
+from trainer import dataset, groups, plots
+from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
 from trainer.fit import OnEpoch, calibrate, fit, logits
-from trainer.judging import Candidate, judged
+from trainer.judging import Candidate, importance, judged
+from trainer.page import page
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
@@ -48,6 +49,7 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
 
     A failed run leaves the store as it was.
     """
+    groups.check(job.event_type, job.settings)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -69,12 +71,16 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     choosing, labels = rows.part(parts.validation)
     trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
     told.say("judging it beside the baselines and the champion")
-    manifest = manifest_of(event_type, rows, trained, settings, job.now)
+    found = scored(event_type, rows, trained, settings)
+    manifest = manifest_of(event_type, rows, trained, found, settings, job.now)
     files = files_of(event_type, rows, trained)
     bundle = loaded(BundleFiles(manifest, files), event_type, device="auto")
-    judgement = judged(Candidate(rows, trained, bundle, sum(map(len, files.values()))), job.store, settings)
-    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, "judgement": judgement}})
-    return manifest, {**files, CARD: card(manifest).encode()}
+    candidate = Candidate(rows, trained, bundle, sum(map(len, files.values())))
+    judgement = {"importance": importance(candidate), "judgement": judged(candidate, job.store, settings)}
+    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **judgement}})
+    told.say("writing its report")
+    report = page(manifest, plots.drawn(manifest, found))
+    return manifest, {**files, CARD: card(manifest).encode(), REPORT: report}
 
 
 def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Manifest:

@@ -62,6 +62,7 @@ class TrainingSettings(BaseModel):
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
 
     segments: str = Field("", description="fields whose values are judged apart too: channel,country")
+    fairness: str = Field("", description="fields between whose values alerts are compared, protected ones too: age")
     gates: GateSettings = GateSettings()
 
     @model_validator(mode="after")

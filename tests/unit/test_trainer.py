@@ -13,7 +13,7 @@ from streamscore.core.application import APPLICATION
 from streamscore.core.transaction import TRANSACTION
 from streamscore.errors import BundleError, DataError, SettingsError
 from streamscore.store import CARD, ModelStore
-from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
+from tests.trained import QUICK, SILENT, TRAINED_AT, champion, simulated, trained_manifest, write_archive
 from trainer import dataset
 from trainer.__main__ import cli, parsed
 from trainer.evaluate import doubt
@@ -23,6 +23,7 @@ from trainer.scaling import fit_scaler, scaled
 from trainer.settings import Preset, TrainingSettings
 
 SMALL = simulated("application", 2000)
+JUDGED: dict[str, Any] = {"verdict": "promote", "reasons": ["every gate holds"], "champion": None, "gates": []}
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +195,8 @@ def test_a_store_that_cannot_be_written(small: Path, tmp_path: Path, monkeypatch
 
     store = ModelStore(str(tmp_path), "application")
     monkeypatch.setattr(store, "write", full)
-    monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: None)
-    monkeypatch.setattr("trainer.run.judged", lambda *_: {})
+    monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: champion("application"))
+    monkeypatch.setattr("trainer.run.judged", lambda *_: JUDGED)
     settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     with pytest.raises(BundleError, match="the model store cannot be written: No space left on device"):
         train_once(Source(str(small)), Job(APPLICATION, store, settings, TRAINED_AT), SILENT)
