@@ -22,11 +22,12 @@ def hashes(values: Any) -> np.ndarray:
     """uint64 (rows,): an id column's values, hashed; MISSING for None."""
     if isinstance(values, np.ndarray):
         return _mixed(values.astype(np.int64).view(np.uint64))
-    joined, ends = _joined([_bytes(value) for value in values])
-    found = np.empty(len(values), np.uint64)
+    gaps = [row for row, value in enumerate(values) if value is None] if None in values else []
+    texts = ["" if value is None else value for value in values] if gaps else values
+    joined, ends = _ascii(texts) or _joined([_bytes(text) for text in texts])
+    found = np.empty(len(texts), np.uint64)
     _hash_texts(joined, ends, found)
     found = _mixed(found)
-    gaps = [row for row, value in enumerate(values) if value is None] if None in values else []
     found[gaps] = MISSING
     return found
 
@@ -47,10 +48,9 @@ def words(values: Any, least: int = 1) -> np.ndarray:
     """
     if isinstance(values, np.ndarray):
         return values.astype(np.int64).reshape(-1, 1)
-    texts = [_sortable(value) for value in values]
-    joined, ends = _joined(texts)
-    longest = max(map(len, texts), default=0)
-    found = np.empty((len(texts), max(least, -(-longest // WORD))), np.int64)
+    joined, ends = _sortable_at_once(values) or _joined([_sortable(value) for value in values])
+    longest = int(np.diff(ends, prepend=0).max(initial=0))
+    found = np.empty((len(values), max(least, -(-longest // WORD))), np.int64)
     _pack(joined, ends, found)
     return found
 
@@ -63,8 +63,8 @@ def widened(ids: np.ndarray, count: int, at: int) -> np.ndarray:
     return np.concatenate([ids[:, :at], padding, ids[:, at:]], axis=1)
 
 
-def _bytes(value: str | None) -> bytes:
-    return b"" if value is None else value.encode("utf-8", "surrogatepass")
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
 
 
 def _sortable(text: str) -> bytes:
@@ -77,10 +77,29 @@ def _sortable(text: str) -> bytes:
     return value
 
 
+def _sortable_at_once(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+    """What `_joined` gives of their sortable bytes, where these are the texts themselves."""
+    found = _ascii(texts)
+    if found is None or np.diff(found[1], prepend=0).max(initial=0) > LONGEST_TEXT or (found[0] == 0).any():
+        return None
+    return found
+
+
+def _ascii(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+    """What `_joined` gives of ASCII texts, as most ids are: none of them is looked at on its own."""
+    joined = "".join(texts)
+    if not joined.isascii():
+        return None
+    return np.frombuffer(joined.encode(), np.uint8), _ends(texts)
+
+
 def _joined(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """uint8 bytes of all texts, and the int64 ends of each."""
-    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
-    return np.frombuffer(b"".join(texts), np.uint8), ends
+    return np.frombuffer(b"".join(texts), np.uint8), _ends(texts)
+
+
+def _ends(texts: Sequence[str] | Sequence[bytes]) -> np.ndarray:
+    return np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import compress
-from operator import attrgetter, ge
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -86,19 +86,20 @@ class Past:
 
     def prepare(self, entries: Sequence[Entry], bundle: Bundle, scored_from: Mapping[Partition, int]) -> Prepared:
         """Fold a released batch, and make ready for the model what stands in our partitions from an offset on."""
-        self._fold_labels([entry for entry in entries if isinstance(entry.event, self.labels.struct)])
-        events = [entry for entry in entries if isinstance(entry.event, self.event_type.struct)]
-        columns = self.event_type.columns([entry.event for entry in events])
-        rows = self.history.read(columns)
+        kinds = list(map(type, map(_event, entries)))
+        self._fold_labels(_of(entries, kinds, self.labels.struct))
+        events = _of(entries, kinds, self.event_type.struct)
+        columns = self.event_type.columns(list(map(_event, events)))
+        rows, stand = self.history.read(columns), located(events)
         if events:
-            self._fold(events, rows)
-        ours = _from(events, scored_from)
-        valid = events if all(ours) else list(compress(events, ours))
+            self._fold(events, rows, stand)
+        ours = stand.since(scored_from, otherwise=NOWHERE)
+        valid = events if ours.all() else list(compress(events, ours.tolist()))
         if len(valid) < len(events):
-            rows, columns = rows.taken(np.array(ours, bool)), _chosen(columns, ours)
+            rows, columns = rows.taken(ours), _chosen(columns, ours)
         columns = {**columns, **self.history.query(rows)}
         return Prepared(
-            entries=valid if len(valid) == len(entries) else list(compress(entries, _from(entries, scored_from))),
+            entries=valid if len(valid) == len(entries) else _since(entries, scored_from),
             valid=valid,
             columns=columns,
             matrix=bundle.features.matrix(columns, len(valid)),
@@ -108,18 +109,17 @@ class Past:
             complete_since=datetime.fromtimestamp(self.complete_since, UTC),
         )
 
-    def _fold(self, events: Sequence[Entry], rows: Keyed) -> None:
+    def _fold(self, events: Sequence[Entry], rows: Keyed, stand: "Located") -> None:
         """Take in the events that are not in yet, and remember those that came before at another offset."""
-        fresh = _from(events, self.folded, otherwise=0)
-        came = events if all(fresh) else list(compress(events, fresh))
-        if came:
-            taken = self.history.fold(rows if len(came) == len(events) else rows.taken(np.array(fresh, bool)))
-            self._note_repeated([came[row] for row in np.flatnonzero(~taken).tolist()])
-            times = list(map(_at, came))
-            if min(times) < self._newest:
-                self.late += sum(at < self._newest for at in times)
-            self._newest = max(self._newest, *times)
-        self._note(events)
+        fresh = stand.since(self.folded, otherwise=0)
+        if fresh.any():
+            came = rows if fresh.all() else rows.taken(fresh)
+            taken = self.history.fold(came)
+            self._note_repeated([events[row] for row in np.flatnonzero(fresh)[~taken].tolist()])
+            times = came.at / 1e6
+            self.late += int((times < self._newest).sum())
+            self._newest = max(self._newest, float(times.max()))
+        self._note(events, stand)
         self._since_forgotten += len(events)
 
     def _note_repeated(self, there: Sequence[Entry]) -> None:
@@ -128,12 +128,11 @@ class Past:
         self.history.tally.duplicates -= len(there) - len(repeated)
         self._repeated |= {_place(entry): entry.at for entry in repeated}
 
-    def _note(self, events: Sequence[Entry]) -> None:
+    def _note(self, events: Sequence[Entry], stand: "Located") -> None:
         """How far each partition is, and how old its events are there; entries keep the order of their partition."""
-        last = dict(zip(map(_partition, events), events, strict=True))
-        first = dict(zip(map(_partition, reversed(events)), reversed(events), strict=True))
-        for partition, entry in first.items():
-            self.folded[partition] = max(self.folded.get(partition, 0), last[partition].record.offset + 1)
+        for partition, first, last in zip(stand.partitions, *stand.ends(), strict=True):
+            entry = events[first]
+            self.folded[partition] = max(self.folded.get(partition, 0), events[last].record.offset + 1)
             steps = self._steps.setdefault(partition, deque())
             if not steps or entry.record.offset >= steps[-1].offset + STEP:
                 steps.append(Step(entry.record.offset, entry.at))
@@ -195,26 +194,62 @@ class Past:
         self.history.bound = after.bound
 
 
-def _chosen(columns: Columns, rows: Sequence[bool]) -> Columns:
+class Located(NamedTuple):
+    """Where a batch's records stand: the partitions it has, the number among them and the offset of each row."""
+
+    partitions: list[Partition]
+    number: np.ndarray
+    offset: np.ndarray
+
+    def since(self, offsets: Mapping[Partition, int], otherwise: int) -> np.ndarray:
+        """bool (rows,): which stand at or after the offset that is given for their partition, or `otherwise`."""
+        first = np.array([offsets.get(partition, otherwise) for partition in self.partitions], np.int64)
+        return self.offset >= first[self.number]
+
+    def ends(self) -> tuple[list[int], list[int]]:
+        """The first and the last row of each partition."""
+        rows, count = np.arange(len(self.number)), len(self.partitions)
+        first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        # Of what is assigned to one place, the last stays.
+        first[self.number[::-1]] = rows[::-1]
+        last[self.number] = rows
+        return first.tolist(), last.tolist()
+
+
+def located(entries: Sequence[Entry]) -> Located:
+    """Where entries stand, looked at once: a tuple for each is what costs."""
+    partitions = list(map(_partition, entries))
+    numbers = {partition: number for number, partition in enumerate(dict.fromkeys(partitions))}
+    rows = len(entries)
+    number = np.fromiter(map(numbers.__getitem__, partitions), np.int64, rows)
+    return Located(list(numbers), number, np.fromiter(map(_offset, entries), np.int64, rows))
+
+
+def _of(entries: Sequence[Entry], kinds: Sequence[type], kind: type) -> Sequence[Entry]:
+    """The entries of a kind of event."""
+    found = kinds.count(kind)
+    if found in (0, len(entries)):
+        return entries if found else []
+    return [entry for entry, its in zip(entries, kinds, strict=True) if its is kind]
+
+
+def _since(entries: Sequence[Entry], offsets: Mapping[Partition, int]) -> list[Entry]:
+    return list(compress(entries, located(entries).since(offsets, otherwise=NOWHERE).tolist()))
+
+
+def _chosen(columns: Columns, mask: np.ndarray) -> Columns:
     """Some rows of columns, each an array or a list."""
-    mask = np.array(rows, bool)
+    rows = mask.tolist()
     return {
         name: values[mask] if isinstance(values, np.ndarray) else list(compress(values, rows))
         for name, values in columns.items()
     }
 
 
-def _from(entries: Sequence[Entry], offsets: Mapping[Partition, int], otherwise: int = NOWHERE) -> list[bool]:
-    """Which entries stand at or after the offset that is given for their partition, or `otherwise`."""
-    partitions = list(map(_partition, entries))
-    first = {partition: offsets.get(partition, otherwise) for partition in set(partitions)}
-    return list(map(ge, map(_offset, entries), map(first.__getitem__, partitions)))
-
-
 # By these, a pass over a batch stays in C.
-_partition, _offset, _at = (
+_partition, _offset, _event = (
     attrgetter("record.topic", "record.partition"),
     attrgetter("record.offset"),
-    attrgetter("at"),
+    attrgetter("event"),
 )
 _place = attrgetter("record.topic", "record.partition", "record.offset")
