@@ -23,7 +23,16 @@ MASK = "********"
 CREDENTIALS = re.compile(r"://[^/@]*@")  # user and password in an address
 # Beside its own errors PyYAML lets through what a value with a tag of its own made it stumble over.
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
-SECRET_WORDS = ("password", "secret", "token", "jaas", "ssl.key.pem", "credential", "oauthbearer.config")
+SECRET_WORDS = (
+    "password",
+    "secret",
+    "token",
+    "jaas",
+    "ssl.key.pem",
+    "credential",
+    "oauthbearer.config",
+    "pseudonyms.key",
+)
 
 
 TIMESTAMP = "tag:yaml.org,2002:timestamp"

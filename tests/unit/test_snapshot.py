@@ -14,7 +14,7 @@ from streamscore.core.timeline import Part
 from streamscore.errors import SettingsError
 from streamscore.kafka_start import Kept
 from streamscore.restore import Retained, declaration, restored
-from streamscore.snapshot_store import Manifest, SnapshotStore, name_of
+from streamscore.snapshot_store import Identity, Manifest, SnapshotStore, name_of
 from streamscore.snapshot_writer import SnapshotWriter
 from tests.copied import copies
 from tests.running import until
@@ -174,7 +174,7 @@ def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypa
         return whole(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SnapshotStore, "add", add)
-    writer = SnapshotWriter(store, (declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
     more = iter(range(40, 100_000))
 
     def turned() -> int:
@@ -216,7 +216,7 @@ def test_the_loop_never_waits(store: SnapshotStore, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(past.history, "copied", counted)
     monkeypatch.setattr("streamscore.snapshot_writer.PART", 1)
-    writer = SnapshotWriter(store, ("", {}), 0.05, lambda _: None)
+    writer = SnapshotWriter(store, Identity("", {}), 0.05, lambda _: None)
     until(lambda: writer.turn(past) or bool(copied), 30, "one is due")
     for _ in range(1000):
         writer.turn(past)
