@@ -116,7 +116,7 @@ def _column(field: Field, values: pa.ChunkedArray) -> object:
     if field.kind == "time":
         return values.cast(pa.int64()).to_numpy()
     if field.kind == "number":
-        return values.cast(pa.float64()).to_numpy()
+        return values.cast(pa.float64(), safe=False).to_numpy()  # large integers as the nearest, as `column` has them
     return column(field, values.to_pylist())
 
 

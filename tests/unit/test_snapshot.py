@@ -10,6 +10,7 @@ import pytest
 
 from streamscore.core.history import Bounds, Cursor
 from streamscore.core.past import Past
+from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.timeline import Part
 from streamscore.errors import SettingsError
 from streamscore.kafka_start import Kept
@@ -119,6 +120,8 @@ def test_damage_is_noticed_and_an_older_one_serves(store: SnapshotStore, tmp_pat
         (retained(events="id-9"), False, "another one of the same name"),
         (retained()._replace(event_type=SHORTER), False, "declared as history has changed"),
         (retained()._replace(bounds=Bounds(slack=timedelta(days=2))), False, "declared as history has changed"),
+        (retained()._replace(pseudonyms=Pseudonyms.of("a key")), False, "go by their ids, and pseudonyms.key is set"),
+        (retained()._replace(erased="1"), False, "an entity was erased since"),
         (retained(committed=-1), True, None),
         (retained(committed=COMMITTED, first=40, end=40), False, None),
     ],
