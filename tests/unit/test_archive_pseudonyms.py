@@ -21,6 +21,7 @@ from streamscore.cli import cli
 from streamscore.core.decision import Score
 from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
+from streamscore.core.feature import FeatureSet
 from streamscore.core.history import among_themselves
 from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.transaction import TRANSACTION
@@ -29,6 +30,7 @@ from streamscore.errors import DataError, SettingsError
 from streamscore.ledger import Ledger, Roll
 from streamscore.pseudonyms import naming
 from streamscore.settings import Settings
+from streamscore.startup import event_types
 from tests.running import transactions
 from tests.unit.test_past import TYPE
 from trainer.dataset import wire_events
@@ -218,13 +220,17 @@ def test_erasure_takes_the_id_itself(url: Path) -> None:
 
 
 def test_an_event_type_whose_ids_can_have_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a record is read; without a key it is archived as it is."""
+    """By archiver and worker, before a record is read; without a key it is archived as it is."""
     kind = msgspec.defstruct("Narrow", [("event_id", str), ("occurred_at", datetime), ("who", bool)])
-    narrow = EventType("narrow", kind, ("who",), TRANSACTION.features.__class__(()), "bad")
+    narrow = EventType("narrow", kind, ("who",), FeatureSet(()), "bad")
     monkeypatch.setattr("streamscore.archive_routes.find", lambda _: narrow)
     with pytest.raises(SettingsError, match="narrow events, who is neither"):
         routes(given(KEY))
+    monkeypatch.setattr("streamscore.startup.find", lambda _: narrow)
+    with pytest.raises(SettingsError, match="narrow events, who is neither"):
+        event_types(given(KEY))
     assert routes(given(None))
+    assert event_types(given(None))
 
 
 def test_the_archiver_writes_with_its_key(tmp_path: Path) -> None:
