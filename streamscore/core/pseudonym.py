@@ -48,9 +48,10 @@ class Pseudonyms:
     def named(self, ids: Sequence[str | int | None], whole: bool) -> list[Any]:
         """The pseudonyms of ids, integers of `whole` ones; None stays None."""
         names: dict[Any, Any] = dict.fromkeys(ids)
+        copy = self._begun.copy
         for one in names:
             if one is not None:
-                digest = self._begun.copy()
+                digest = copy()
                 digest.update(str(one).encode("utf-8", "surrogatepass"))
                 text = digest.hexdigest()
                 names[one] = int(text, 16) >> 8 * DIGEST_BYTES - WHOLE_BITS if whole else text
