@@ -33,7 +33,7 @@ class Pseudonyms:
     @classmethod
     def of(cls, secret: str) -> "Pseudonyms":
         """The names of a key of any length."""
-        return cls(blake2b(secret.encode()).digest())
+        return cls(blake2b(secret.encode("utf-8", "surrogatepass")).digest())
 
     @cached_property
     def naming(self) -> str:

@@ -239,6 +239,7 @@ def test_the_key_of_pseudonyms_is_a_secret(tmp_path: Path) -> None:
     assert settings.pseudonyms.key is not None
     assert settings.pseudonyms.key.get_secret_value() == key
     assert SECRET not in f"{settings!r} {settings} {list(shown(settings, origins))}"
+    assert [row.value for row in shown(*load(None, {})) if row.key == "pseudonyms.key"] == ["None"]
     for short in (SECRET, ""):
         said = refusal({"STREAMSCORE_PSEUDONYMS__KEY": short})
         assert "pseudonyms.key: must have 16 bytes at least" in said
