@@ -48,13 +48,17 @@ class Archive:
     def __init__(self, folder: str, event_type: EventType) -> None:
         """`folder` is an archive's URL, with or without the type's name, or that of an import.
 
-        DataError without any events.
+        DataError without any events, or when its events and labels do not know entities by the same names.
         """
         self._schemas = schemas(event_type)
         own = f"{folder.rstrip('/')}/{event_type.name}"
         self._found = _found(own) if _found(own)["events"] else _found(folder)
         if not self._found["events"]:
             raise DataError(f"{folder}/events holds neither a Delta table nor .parquet files")
+        if len({found.naming for found in self._found.values() if isinstance(found, Snapshot)}) > 1:
+            raise DataError(
+                f"{folder}: events and labels have pseudonyms of different keys, or only one of them has any"
+            )
 
     @property
     def versions(self) -> dict[str, int]:
@@ -78,13 +82,13 @@ class Archive:
         return _of_files(found, schema, columns, rows)
 
 
-def offsets(folder: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+def offsets(folder: str, partitions: Collection[Partition], naming: str | None = None) -> dict[Partition, int]:
     """The next offset of partitions of a topic of events, of which an archive holds all before; no others.
 
-    ArchiveUnreachable. An import holds none.
+    ArchiveUnreachable; SettingsError when its entities go by other names than `naming` tells. An import holds none.
     """
     url = f"{folder}/events"
-    return Table(url).reached(partitions) if snapshot(url) else {}
+    return Table(url, naming=naming).reached(partitions) if snapshot(url) else {}
 
 
 def columns(event_type: EventType, rows: pa.Table) -> Columns:
@@ -112,7 +116,7 @@ def _column(field: Field, values: pa.ChunkedArray) -> object:
     if field.kind == "time":
         return values.cast(pa.int64()).to_numpy()
     if field.kind == "number":
-        return values.cast(pa.float64()).to_numpy()
+        return values.cast(pa.float64(), safe=False).to_numpy()  # large integers as the nearest, as `column` has them
     return column(field, values.to_pylist())
 
 

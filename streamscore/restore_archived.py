@@ -25,7 +25,7 @@ def archived(stream: Retained, folder: str, latest: bool, told: Callable[[str], 
     """The past that an archive holds of a stream, else an empty one; `latest` is where a new group starts."""
     past = stream.empty
     try:
-        before = offsets(folder, stream.kept.keys())
+        before = offsets(folder, stream.kept.keys(), stream.naming)
         if not before:
             return past
         if any(offset > stream.kept[partition].end for partition, offset in before.items()):
@@ -34,7 +34,7 @@ def archived(stream: Retained, folder: str, latest: bool, told: Callable[[str], 
         archive = Archive(folder, stream.event_type)
         glance = _glanced(archive, stream, before, latest)
         repeated = _folded(archive, stream, past, (glance, told))
-        after = offsets(folder, stream.kept.keys())
+        after = offsets(folder, stream.kept.keys(), stream.naming)
     except StreamScoreError as error:
         log.error("the archive is not used for history: %s", error)
         return stream.empty

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Options = dict[str, str | int | float | bool]
 
 # In seconds: spans of event time beyond it are a mistake, and soon more than a clock can add.
 CENTURY = 3_153_600_000
+# Fewer could be tried one after another.
+LEAST_KEY_BYTES = 16
 
 # librdkafka options that would break a guarantee, and what to do instead.
 REFUSED = {
@@ -142,6 +144,21 @@ class Archive(_Section):
     )
 
 
+class Pseudonyms(_Section):
+    """Whether the archive and the history know entities by pseudonyms instead of by their ids."""
+
+    key: SecretStr | None = Field(
+        None, description="key of the pseudonyms that entity ids have in archive and history; None keeps the ids"
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _long(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value().encode("utf-8", "surrogatepass")) < LEAST_KEY_BYTES:
+            raise ValueError(f"must have {LEAST_KEY_BYTES} bytes at least, best of chance: openssl rand -hex 32")
+        return key
+
+
 class Http(_Section):
     """The address of /metrics, /livez and /readyz."""
 
@@ -165,6 +182,7 @@ class Settings(_Section):
     limits: Limits = Limits()
     models: Models = Models()
     archive: Archive = Archive()
+    pseudonyms: Pseudonyms = Pseudonyms()
     http: Http = Http()
     drain_seconds: float = Field(
         30.0, gt=0, le=86_400, description="longest time to finish and commit when stopping, s"

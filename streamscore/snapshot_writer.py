@@ -13,7 +13,7 @@ from typing import NamedTuple
 from streamscore.core.history import Cursor
 from streamscore.core.past import Past, Standing
 from streamscore.core.timeline import Part
-from streamscore.snapshot_store import Manifest, SnapshotStore, Written, made_at, name_of
+from streamscore.snapshot_store import Identity, Manifest, SnapshotStore, Written, made_at, name_of
 
 # Rows copied in one turn of the loop: a millisecond or two, a tenth of what a full batch takes.
 COPIED = 1 << 16
@@ -44,10 +44,7 @@ class SnapshotWriter:
     `on_done` hears when a snapshot was begun that is complete, seconds since 1970; None when one failed.
     """
 
-    def __init__(
-        self, store: SnapshotStore, identity: tuple[str, dict[str, str]], every: float, on_done: OnDone
-    ) -> None:
-        """`identity` is the declaration's digest and the ids of the topics."""
+    def __init__(self, store: SnapshotStore, identity: Identity, every: float, on_done: OnDone) -> None:
         self._store, self._identity, self._every, self._on_done = store, identity, every, on_done
         self._queue: queue.Queue[Slice | Standing] = queue.Queue(WAITING)
         self._due, self._stopping = threading.Event(), threading.Event()
@@ -92,6 +89,7 @@ class SnapshotWriter:
         if newest and now - newest < timedelta(seconds=self._every / 2):
             self._on_done(newest.timestamp())
             return  # by another worker
+        self._store.check(self._identity.erased)
         while not self._queue.empty():
             self._queue.get()  # of a snapshot that failed
         self._due.set()
@@ -103,12 +101,16 @@ class SnapshotWriter:
                 written.append(self._store.add(name, len(written), pieces[0].timeline, [s.part for s in pieces]))
                 pieces = []
             if isinstance(came, Standing):
-                self._store.complete(name, Manifest(*self._identity, before, came, written))
+                self._store.complete(name, self._manifest(before, came, written))
                 self._store.tidy(now)
                 self._on_done(now.timestamp())
                 log.info("a snapshot of the history is made: %d rows", sum(part.rows for part in written))
                 return
             pieces.append(came)
+
+    def _manifest(self, before: Standing, after: Standing, written: list[Written]) -> Manifest:
+        declaration, topics, naming, erased = self._identity
+        return Manifest(declaration, topics, before, after, written, naming, erased)
 
     def _next(self) -> Slice | Standing | None:
         """What the loop copied next; None when the worker stops."""

@@ -12,6 +12,7 @@ from streamscore.event_types import find
 from streamscore.kafka_await import await_topics
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
+from streamscore.pseudonyms import pseudonyms
 from streamscore.settings import Settings
 from streamscore.signals import Signals
 from streamscore.store import ModelStore
@@ -51,8 +52,10 @@ def run_worker(settings: Settings) -> None:
 
 
 def event_types(settings: Settings) -> dict[str, EventType]:
-    """The event type of each input topic."""
-    return {topic: find(name) for topic, name in settings.inputs.items()}
+    """The event type of each input topic; SettingsError when there is a key and its entities can have no pseudonyms."""
+    types = {topic: find(name) for topic, name in settings.inputs.items()}
+    pseudonyms(settings, types.values())
+    return types
 
 
 def label_topics(settings: Settings, types: Mapping[str, EventType]) -> dict[str, str]:

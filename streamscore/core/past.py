@@ -24,6 +24,7 @@ from streamscore.core.history import Bounds, EntityHistory
 from streamscore.core.late_label import label_columns, label_type
 from streamscore.core.order import Partition
 from streamscore.core.pipeline import Prepared
+from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.timeline import Keyed
 
 NOWHERE = 1 << 62
@@ -61,9 +62,18 @@ class Standing(msgspec.Struct, frozen=True):
 class Past:
     """The history of one event type's stream. Used from one thread."""
 
-    def __init__(self, event_type: EventType, bounds: Bounds, begun: Mapping[Partition, int]) -> None:
-        """`begun` is the offset from which each partition is read; 0 where nothing was deleted before it."""
-        self.event_type, self.labels = event_type, label_type(event_type)
+    def __init__(
+        self,
+        event_type: EventType,
+        bounds: Bounds,
+        begun: Mapping[Partition, int],
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
+        """`begun` is the offset from which each partition is read; 0 where nothing was deleted before it.
+
+        With `pseudonyms` the history knows entities by these, as an archive that has them does.
+        """
+        self.event_type, self.labels, self._pseudonyms = event_type, label_type(event_type), pseudonyms
         self.history = EntityHistory(event_type, bounds)
         # The next offset of each partition that is not folded yet.
         self.folded = dict(begun)
@@ -90,7 +100,7 @@ class Past:
         self._fold_labels(_of(entries, kinds, self.labels.struct))
         events = _of(entries, kinds, self.event_type.struct)
         columns = self.event_type.columns(list(map(_event, events)))
-        rows, stand = self.history.read(columns), located(events)
+        rows, stand = self.history.read(self._named(columns)), located(events)
         if events:
             self._fold(events, rows, stand)
         ours = stand.since(scored_from, otherwise=NOWHERE)
@@ -142,10 +152,13 @@ class Past:
 
     def _fold_labels(self, entries: Sequence[Entry]) -> None:
         if entries:
-            self.history.fold_labels(label_columns(self.labels, [entry.event for entry in entries]))
+            self.history.fold_labels(self._named(label_columns(self.labels, [entry.event for entry in entries])))
         for entry in entries:
             partition = _partition(entry)
             self.folded[partition] = max(self.folded.get(partition, 0), entry.record.offset + 1)
+
+    def _named(self, columns: Columns) -> Columns:
+        return self._pseudonyms.columns(self.event_type, columns) if self._pseudonyms else columns
 
     def forget(self, committed: Mapping[Partition, int]) -> None:
         """Drop what no event will ask for: not even one that is read again, from its partition's committed offset on.

@@ -232,6 +232,21 @@ def test_secrets_are_masked() -> None:
     assert {row.value for row in rows if row.key.removeprefix("kafka.options.") in options} == {"********"}
 
 
+def test_the_key_of_pseudonyms_is_a_secret(tmp_path: Path) -> None:
+    """Neither shown nor printed, and too short it is refused without being quoted."""
+    key = f"{SECRET}-and-more"
+    settings, origins = load(None, {"STREAMSCORE_PSEUDONYMS__KEY": key})
+    assert settings.pseudonyms.key is not None
+    assert settings.pseudonyms.key.get_secret_value() == key
+    assert SECRET not in f"{settings!r} {settings} {list(shown(settings, origins))}"
+    assert [row.value for row in shown(*load(None, {})) if row.key == "pseudonyms.key"] == ["None"]
+    for short in (SECRET, ""):
+        said = refusal({"STREAMSCORE_PSEUDONYMS__KEY": short})
+        assert "pseudonyms.key: must have 16 bytes at least" in said
+        assert SECRET not in said
+    assert "pseudonyms.key: " in refusal(file=written(tmp_path, "pseudonyms: {key: 12345678901234567890}"))
+
+
 def test_shown_tells_the_origin() -> None:
     """Each effective value is shown with where it came from."""
     rows = {row.key: row for row in shown(*load(None, {"STREAMSCORE_HTTP__PORT": "0"}))}

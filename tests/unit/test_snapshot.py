@@ -10,11 +10,12 @@ import pytest
 
 from streamscore.core.history import Bounds, Cursor
 from streamscore.core.past import Past
+from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.timeline import Part
 from streamscore.errors import SettingsError
 from streamscore.kafka_start import Kept
 from streamscore.restore import Retained, declaration, restored
-from streamscore.snapshot_store import Manifest, SnapshotStore, name_of
+from streamscore.snapshot_store import Identity, Manifest, SnapshotStore, name_of
 from streamscore.snapshot_writer import SnapshotWriter
 from tests.copied import copies
 from tests.running import until
@@ -119,6 +120,8 @@ def test_damage_is_noticed_and_an_older_one_serves(store: SnapshotStore, tmp_pat
         (retained(events="id-9"), False, "another one of the same name"),
         (retained()._replace(event_type=SHORTER), False, "declared as history has changed"),
         (retained()._replace(bounds=Bounds(slack=timedelta(days=2))), False, "declared as history has changed"),
+        (retained()._replace(pseudonyms=Pseudonyms.of("a key")), False, "go by their ids, and pseudonyms.key is set"),
+        (retained()._replace(erased="1"), False, "an entity was erased since"),
         (retained(committed=-1), True, None),
         (retained(committed=COMMITTED, first=40, end=40), False, None),
     ],
@@ -174,7 +177,7 @@ def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypa
         return whole(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SnapshotStore, "add", add)
-    writer = SnapshotWriter(store, (declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
     more = iter(range(40, 100_000))
 
     def turned() -> int:
@@ -216,7 +219,7 @@ def test_the_loop_never_waits(store: SnapshotStore, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(past.history, "copied", counted)
     monkeypatch.setattr("streamscore.snapshot_writer.PART", 1)
-    writer = SnapshotWriter(store, ("", {}), 0.05, lambda _: None)
+    writer = SnapshotWriter(store, Identity("", {}), 0.05, lambda _: None)
     until(lambda: writer.turn(past) or bool(copied), 30, "one is due")
     for _ in range(1000):
         writer.turn(past)
