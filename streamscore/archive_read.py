@@ -82,12 +82,14 @@ class Archive:
         return _of_files(found, schema, columns, rows)
 
 
-def offsets(folder: str, partitions: Collection[Partition], naming: str | None = None) -> dict[Partition, int]:
-    """The next offset of partitions of a topic of events, of which an archive holds all before; no others.
+def offsets(
+    folder: str, partitions: Collection[Partition], naming: str | None = None, table: str = "events"
+) -> dict[Partition, int]:
+    """The next offset of partitions of which a table of an archive holds all before; no others.
 
     ArchiveUnreachable; SettingsError when its entities go by other names than `naming` tells. An import holds none.
     """
-    url = f"{folder}/events"
+    url = f"{folder}/{table}"
     return Table(url, naming=naming).reached(partitions) if snapshot(url) else {}
 
 

@@ -111,7 +111,7 @@ class Metrics:
         )
         self._history_rows = Counter(
             "streamscore_history_rows",
-            "What became of events and labels in history: folded, duplicates, too_old, without_room, dropped, late …",
+            "What became of events and labels in history: folded, too_old, without_room, dropped, late, late_labels …",
             ["event_type", "what"],
             registry=r,
         )
@@ -165,7 +165,7 @@ class Metrics:
         self._history_since.labels(name).set(past.complete_since)
         for entity, count in history.entities.items():
             self._history_entities.labels(name, "+".join(entity)).set(count)
-        for what, count in {**asdict(history.tally), "late": past.late}.items():
+        for what, count in {**asdict(history.tally), "late": past.late, "late_labels": past.late_labels}.items():
             self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
             self._counted[name, what] = count
 

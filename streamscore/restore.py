@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from streamscore.core.event_type import EventType
@@ -15,7 +15,7 @@ from streamscore.kafka_start import Kept
 from streamscore.snapshot_store import Identity, Manifest, SnapshotStore
 
 # Counted up when the same declaration means other rows: ids hashed otherwise, sums in other units.
-FORMAT = 1
+FORMAT = 2
 
 log = logging.getLogger("streamscore.worker")
 
@@ -56,8 +56,15 @@ class Retained(NamedTuple):
 
 def declaration(event_type: EventType, horizon: int) -> str:
     """A digest of everything that decides which rows a history holds, and for how long (µs)."""
-    ids = [(f.name, f.kind, f.whole, f.nullable, sorted(map(str, f.codes))) for f in event_type.identified]
-    text = repr((FORMAT, event_type.name, horizon, event_type.history, ids))
+    measured = {aggregate.value for aggregate in event_type.history}
+    measured |= {field.name for field in event_type.identified}
+    # A number that may be missing has one more column of sums.
+    told = [
+        (f.name, f.kind, f.whole, f.nullable, f.ranged, f.largest, sorted(map(str, f.codes)))
+        for f in event_type.fields
+        if f.name in measured
+    ]
+    text = repr((FORMAT, event_type.name, horizon, event_type.history, told))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -73,7 +80,7 @@ def last_erasure(store: SnapshotStore) -> str | None:
 def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -> Past | None:
     """The past of the newest snapshot that fits, None without one; `latest` is where a new group starts."""
     try:
-        for name in store.names():
+        for name in _each(store):
             try:
                 manifest = store.manifest(name)
                 if reason := _unfit(manifest, stream, latest):
@@ -85,6 +92,15 @@ def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -
     except Exception as error:  # the file systems of fsspec raise whatever they like
         log.error("snapshots cannot be read: %s: %s", type(error).__name__, error)
     return None
+
+
+def _each(store: SnapshotStore) -> Iterator[str]:
+    """Every snapshot, newest first, and those that came meanwhile: a worker that makes the next removes old ones."""
+    tried = set[str]()
+    while fresh := [name for name in store.names() if name not in tried]:
+        for name in fresh:
+            tried.add(name)
+            yield name
 
 
 def _unfit(manifest: Manifest, stream: Retained, latest: bool) -> str | None:

@@ -83,7 +83,15 @@ class SnapshotStore:
 
     def names(self) -> list[str]:
         """Every complete snapshot, newest first."""
-        return sorted({PurePosixPath(path).parent.name for path in self._fs.glob(f"{self._root}/*/{MANIFEST}")})[::-1]
+        return [name for name in self._begun() if self._fs.exists(f"{self._root}/{name}/{MANIFEST}")]
+
+    def _begun(self) -> list[str]:
+        """Every snapshot, complete or not, newest first."""
+        self._fs.invalidate_cache(self._root)  # others write there as well
+        with suppress(FileNotFoundError):
+            found = {PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False)}
+            return sorted(filter(made_at, found), reverse=True)
+        return []
 
     def manifest(self, name: str) -> Manifest:
         """What a snapshot says of itself; DataError when it is damaged."""
@@ -124,7 +132,7 @@ class SnapshotStore:
         try:
             self.check(manifest.erased)
         except DataError:
-            self._fs.rm(f"{self._root}/{name}", recursive=True)
+            self.remove([name])
             raise
 
     def check(self, erased: str | None) -> None:
@@ -147,19 +155,20 @@ class SnapshotStore:
         self._fs.makedirs(self._root, exist_ok=True)
         self._fs.pipe_file(f"{self._root}/{ERASED}", name_of(now, secrets.token_hex(8)).encode())
         complete = self.names()
-        for name in {PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False)}:
-            if made_at(name):
-                with suppress(FileNotFoundError):  # by a worker meanwhile
-                    self._fs.rm(f"{self._root}/{name}", recursive=True)
+        self.remove(self._begun())
         return len(complete)
 
     def tidy(self, now: datetime) -> None:
         """Remove all but the newest, and what was begun long ago and never completed."""
         complete = self.names()
-        begun = {PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False)}
-        given_up = {name for name in begun.difference(complete) if (at := made_at(name)) and now - at > GIVEN_UP}
-        for name in (*complete[KEPT:], *given_up):
-            self._fs.rm(f"{self._root}/{name}", recursive=True)
+        begun = [name for name in self._begun() if name not in complete]
+        self.remove([*complete[KEPT:], *(name for name in begun if now - (made_at(name) or now) > GIVEN_UP)])
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove snapshots, complete or not."""
+        for name in names:
+            with suppress(FileNotFoundError):  # by a worker meanwhile
+                self._fs.rm(f"{self._root}/{name}", recursive=True)
 
 
 def name_of(now: datetime, who: str) -> str:

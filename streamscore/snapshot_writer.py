@@ -86,14 +86,27 @@ class SnapshotWriter:
 
     def _make(self, now: datetime) -> None:
         newest = next(filter(None, map(made_at, self._store.names())), None)
-        if newest and now - newest < timedelta(seconds=self._every / 2):
+        if newest and abs(now - newest) < timedelta(seconds=self._every / 2):
             self._on_done(newest.timestamp())
             return  # by another worker
+        self._store.tidy(now)  # first, for what was given up may be what fills the volume
         self._store.check(self._identity.erased)
         while not self._queue.empty():
             self._queue.get()  # of a snapshot that failed
         self._due.set()
-        name = name_of(now, f"{os.getpid():x}{random.getrandbits(32):08x}")
+        # One that a wrong clock has named would else be the newest for ever.
+        named = max(now, newest + timedelta(seconds=1)) if newest else now
+        name = name_of(named, f"{os.getpid():x}{random.getrandbits(32):08x}")
+        done = False
+        try:
+            done = self._written(name, now)
+        finally:
+            if not done:
+                with suppress(Exception):  # what stopped it is told; this would hide it
+                    self._store.remove([name])
+
+    def _written(self, name: str, now: datetime) -> bool:
+        """Write what the loop copies; False when the worker stops meanwhile."""
         before, written = self._next(), list[Written]()
         pieces: list[Slice] = []
         while isinstance(before, Standing) and (came := self._next()):
@@ -102,11 +115,12 @@ class SnapshotWriter:
                 pieces = []
             if isinstance(came, Standing):
                 self._store.complete(name, self._manifest(before, came, written))
-                self._store.tidy(now)
                 self._on_done(now.timestamp())
                 log.info("a snapshot of the history is made: %d rows", sum(part.rows for part in written))
-                return
+                self._store.tidy(now)
+                return True
             pieces.append(came)
+        return False
 
     def _manifest(self, before: Standing, after: Standing, written: list[Written]) -> Manifest:
         declaration, topics, naming, erased = self._identity

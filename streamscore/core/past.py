@@ -22,13 +22,14 @@ from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
 from streamscore.core.history import Bounds, EntityHistory
 from streamscore.core.late_label import label_columns, label_type
+from streamscore.core.located import Located, located
 from streamscore.core.order import Partition
 from streamscore.core.pipeline import Prepared
 from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.timeline import Keyed
 
 NOWHERE = 1 << 62
-# Repeated events remembered before those beyond the horizon are forgotten.
+# Repeated events remembered before those are forgotten that are committed, or beyond the horizon.
 MOST_REPEATED = 100_000
 # Offsets between two whose event's time is kept: to know how old an event may be that is read again.
 STEP = 1000
@@ -46,10 +47,12 @@ class Standing(msgspec.Struct, frozen=True):
     """Where a past stands, beside the rows of its history, in lists that a file can hold.
 
     `folded` and `needed` are the next offsets to fold and the ones that the group had committed: nothing before
-    these can be asked. `steps` and `repeated` are places with the time of their event.
+    these can be asked. Below `reached` an event may be in it already. `steps` and `repeated` are places with the time
+    of their event.
     """
 
     folded: list[Place]
+    reached: list[Place]
     needed: list[Place]
     steps: list[tuple[str, int, int, float]]
     repeated: list[tuple[str, int, int, float]]
@@ -77,10 +80,9 @@ class Past:
         self.history = EntityHistory(event_type, bounds)
         # The next offset of each partition that is not folded yet.
         self.folded = dict(begun)
-        # Partitions whose beginning is not kept any more, until their first event says since when they are known.
+        # Partitions whose beginning is not kept any more, until their first record says since when they are known.
         self._cut = {partition for partition, offset in begun.items() if offset > 0}
-        # Seconds since 1970: from then on no event of any window is missing.
-        self.complete_since = 0.0
+        self._complete_since = 0.0
         self._repeated: dict[Place, float] = {}  # and when they occurred
         self._steps: dict[Partition, deque[Step]] = {}
         # Below these offsets an event may be in a history that was adopted: what is there already is no repetition.
@@ -88,11 +90,20 @@ class Past:
         self._committed: dict[Partition, int] = {}
         self._newest, self._since_forgotten = 0.0, 0
         self.late = 0  # events that came after ones that are younger were scored without them
+        self.late_labels = 0  # and labels
 
     @property
     def horizon(self) -> int:
         """µs: how far back events may still be asked for."""
         return self.history.horizon
+
+    @property
+    def complete_since(self) -> float:
+        """Seconds since 1970: from then on no event of any window is missing, and no label.
+
+        While nothing tells how much is missing of a partition, that is later than any event.
+        """
+        return max(self._complete_since, self._newest + self.horizon / 1e6) if self._cut else self._complete_since
 
     def prepare(self, entries: Sequence[Entry], bundle: Bundle, scored_from: Mapping[Partition, int]) -> Prepared:
         """Fold a released batch, and make ready for the model what stands in our partitions from an offset on."""
@@ -103,6 +114,7 @@ class Past:
         rows, stand = self.history.read(self._named(columns)), located(events)
         if events:
             self._fold(events, rows, stand)
+        self._pass(_of(entries, kinds, type(None)))
         ours = stand.since(scored_from, otherwise=NOWHERE)
         valid = events if ours.all() else list(compress(events, ours.tolist()))
         if len(valid) < len(events):
@@ -119,7 +131,7 @@ class Past:
             complete_since=datetime.fromtimestamp(self.complete_since, UTC),
         )
 
-    def _fold(self, events: Sequence[Entry], rows: Keyed, stand: "Located") -> None:
+    def _fold(self, events: Sequence[Entry], rows: Keyed, stand: Located) -> None:
         """Take in the events that are not in yet, and remember those that came before at another offset."""
         fresh = stand.since(self.folded, otherwise=0)
         if fresh.any():
@@ -138,7 +150,7 @@ class Past:
         self.history.tally.duplicates -= len(there) - len(repeated)
         self._repeated |= {_place(entry): entry.at for entry in repeated}
 
-    def _note(self, events: Sequence[Entry], stand: "Located") -> None:
+    def _note(self, events: Sequence[Entry], stand: Located) -> None:
         """How far each partition is, and how old its events are there; entries keep the order of their partition."""
         for partition, first, last in zip(stand.partitions, *stand.ends(), strict=True):
             entry = events[first]
@@ -146,13 +158,24 @@ class Past:
             steps = self._steps.setdefault(partition, deque())
             if not steps or entry.record.offset >= steps[-1].offset + STEP:
                 steps.append(Step(entry.record.offset, entry.at))
-            if partition in self._cut:
-                self._cut.discard(partition)
-                self.complete_since = max(self.complete_since, entry.at + self.horizon / 1e6)
+            self._known_since(partition, entry.at)
+
+    def _known_since(self, partition: Partition, at: float) -> None:
+        if partition in self._cut:
+            self._cut.discard(partition)
+            self._complete_since = max(self._complete_since, at + self.horizon / 1e6)
 
     def _fold_labels(self, entries: Sequence[Entry]) -> None:
-        if entries:
-            self.history.fold_labels(self._named(label_columns(self.labels, [entry.event for entry in entries])))
+        if not entries:
+            return
+        self.history.fold_labels(self._named(label_columns(self.labels, [entry.event for entry in entries])))
+        self.late_labels += sum(entry.at < self._newest for entry in entries)
+        for entry in entries:
+            self._known_since(_partition(entry), entry.at)
+        self._pass(entries)
+
+    def _pass(self, entries: Sequence[Entry]) -> None:
+        """Records that need not be read again; of those that are no event nothing is kept."""
         for entry in entries:
             partition = _partition(entry)
             self.folded[partition] = max(self.folded.get(partition, 0), entry.record.offset + 1)
@@ -175,18 +198,21 @@ class Past:
                 oldest = min(oldest, steps[0].at)
         came, self._since_forgotten = self._since_forgotten, 0
         self.history.trim(int(oldest * 1e6), came)
-        if len(self._repeated) > MOST_REPEATED:
-            self._repeated = {place: at for place, at in self._repeated.items() if at * 1e6 > self.history.bound}
+        if len(self._repeated) > MOST_REPEATED:  # only what is not committed is read again
+            kept = ((place, at) for place, at in self._repeated.items() if place[2] >= committed.get(place[:2], 0))
+            self._repeated = {place: at for place, at in kept if at * 1e6 > self.history.bound}
 
     def standing(self) -> Standing:
         """Where it stands now: noted before its history is copied, and again when the copy is complete."""
         return Standing(
             folded=[(*partition, offset) for partition, offset in self.folded.items()],
+            # One that was adopted itself holds more than it has folded until it has caught up.
+            reached=[(*p, max(offset, self._adopted.get(p, 0))) for p, offset in self.folded.items()],
             needed=[(*partition, offset) for partition, offset in self._committed.items()],
             steps=[(*partition, *step) for partition, steps in self._steps.items() for step in steps],
             repeated=[(*place, at) for place, at in self._repeated.items()],
             cut=list(self._cut),
-            complete_since=self.complete_since,
+            complete_since=self._complete_since,
             newest=self._newest,
             bound=self.history.bound,
         )
@@ -199,43 +225,12 @@ class Past:
         folded = {(topic, partition): offset for topic, partition, offset in before.folded}
         self._cut = (self._cut - folded.keys()) | set(after.cut)
         self.folded |= folded
-        self._adopted = {(topic, partition): offset for topic, partition, offset in after.folded}
+        self._adopted = {(topic, partition): offset for topic, partition, offset in after.reached}
         for topic, partition, offset, at in before.steps:
             self._steps.setdefault((topic, partition), deque()).append(Step(offset, at))
         self._repeated = {(topic, partition, offset): at for topic, partition, offset, at in after.repeated}
-        self.complete_since, self._newest = after.complete_since, before.newest
+        self._complete_since, self._newest = after.complete_since, before.newest
         self.history.bound = after.bound
-
-
-class Located(NamedTuple):
-    """Where a batch's records stand: the partitions it has, the number among them and the offset of each row."""
-
-    partitions: list[Partition]
-    number: np.ndarray
-    offset: np.ndarray
-
-    def since(self, offsets: Mapping[Partition, int], otherwise: int) -> np.ndarray:
-        """bool (rows,): which stand at or after the offset that is given for their partition, or `otherwise`."""
-        first = np.array([offsets.get(partition, otherwise) for partition in self.partitions], np.int64)
-        return self.offset >= first[self.number]
-
-    def ends(self) -> tuple[list[int], list[int]]:
-        """The first and the last row of each partition."""
-        rows, count = np.arange(len(self.number)), len(self.partitions)
-        first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        # Of what is assigned to one place, the last stays.
-        first[self.number[::-1]] = rows[::-1]
-        last[self.number] = rows
-        return first.tolist(), last.tolist()
-
-
-def located(entries: Sequence[Entry]) -> Located:
-    """Where entries stand, looked at once: a tuple for each is what costs."""
-    partitions = list(map(_partition, entries))
-    numbers = {partition: number for number, partition in enumerate(dict.fromkeys(partitions))}
-    rows = len(entries)
-    number = np.fromiter(map(numbers.__getitem__, partitions), np.int64, rows)
-    return Located(list(numbers), number, np.fromiter(map(_offset, entries), np.int64, rows))
 
 
 def _of(entries: Sequence[Entry], kinds: Sequence[type], kind: type) -> Sequence[Entry]:
@@ -259,10 +254,5 @@ def _chosen(columns: Columns, mask: np.ndarray) -> Columns:
     }
 
 
-# By these, a pass over a batch stays in C.
-_partition, _offset, _event = (
-    attrgetter("record.topic", "record.partition"),
-    attrgetter("record.offset"),
-    attrgetter("event"),
-)
+_partition, _event = attrgetter("record.topic", "record.partition"), attrgetter("event")
 _place = attrgetter("record.topic", "record.partition", "record.offset")

@@ -118,7 +118,7 @@ def test_nothing_is_forgotten_that_is_to_be_scored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("first", "offset", "since"),
-    [(0, 0, 0.0), (0, 10, (NOON + 20 * HOUR + DAY).timestamp()), (130, 0, 0.0)],
+    [(0, 0, 0.0), (0, 10, (NOON + 20 * HOUR + DAY).timestamp()), (130, 0, (NOON + 239 * HOUR + DAY).timestamp())],
 )
 def test_since_when_it_is_complete(tmp_path: Path, first: int, offset: int, since: float) -> None:
     """An archive that began later is complete a horizon after; a hole between it and the topic makes it anew."""
@@ -128,6 +128,24 @@ def test_since_when_it_is_complete(tmp_path: Path, first: int, offset: int, sinc
     if first:
         past.prepare(EVENTS[260:], BUNDLE, {})
         assert past.complete_since == (NOON + 261 * HOUR + DAY).timestamp()
+
+
+def test_the_first_of_two_copies_is_the_first_that_came(tmp_path: Path) -> None:
+    """Whatever the order in which the archive gives its rows, the repetition is the one that came later."""
+    first, other, again = entry(0, NOON, event_id="e"), entry(1, NOON + HOUR), entry(2, NOON, event_id="e")
+    for events in ([first, other], [again]):
+        archive(tmp_path, events, LABELS[:1])
+    kept = Retained(TYPE, BOUNDS, {PARTITIONS[0]: Kept(0, 3, 0)}, {})
+    assert asked(restore(tmp_path, kept), [first, other, again])[1] == {2}
+
+
+def test_labels_that_only_the_archive_has(tmp_path: Path) -> None:
+    """A topic of labels that lost its beginning does not make the past incomplete where the archive holds all."""
+    archive(tmp_path, EVENTS[:HELD], LABELS[:5])
+    for first, complete in ((5, True), (6, False)):
+        kept = retained()
+        kept = kept._replace(kept={**kept.kept, PARTITIONS[2]: Kept(first, 9, -1)})
+        assert (restore(tmp_path, kept).complete_since == 0) == complete
 
 
 def test_a_new_group_that_starts_at_the_beginning(tmp_path: Path) -> None:
