@@ -34,7 +34,8 @@ demo: $(VENV)/cpu.done  ## see it work: an embedded broker, a stream, a first mo
 
 test: $(VENV)/dev.done lint  ## everything CI runs: lint, then all tests, on Apache Kafka too
 	@echo "== tests"
-	@$(BIN)/python -m pytest
+	@# Two at a time: most wait for brokers and workers. A file's tests share what they start, so they stay together.
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/dev.done  ## ruff, mypy, import contracts
 	@echo "== lint"
