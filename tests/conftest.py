@@ -70,7 +70,7 @@ def _cluster() -> Cluster:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in red what a green run without Kafka or Prometheus has not shown."""
-    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]  # path, line, reason
     for reason, not_shown in MISSING.items():
         if missing := [why for why in skipped if reason in why]:
             terminalreporter.section(f"{len(missing)} TESTS DID NOT RUN", red=True, bold=True)
