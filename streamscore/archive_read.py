@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,11 +21,12 @@ from streamscore.core.aggregate import raw
 from streamscore.core.event import Columns, Field, column, raw_column
 from streamscore.core.event_type import EventType
 from streamscore.core.order import Partition
-from streamscore.delta import ARCHIVED_AT, Snapshot, Table, snapshot, storage
+from streamscore.delta import ARCHIVED_AT, Snapshot, Table, plain, snapshot, storage
 from streamscore.errors import DataError
 
 # Rows of a batch, and batches and files that are read ahead: some tens of megabytes.
 BATCH, AHEAD = 65_536, 2
+READING = {"batch_size": BATCH, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
 # So long an append may take from its time of archiving until its rows can be read.
 SETTLED = timedelta(seconds=60)
 # What tells when a row of an import came to be known.
@@ -80,6 +82,19 @@ class Archive:
         if isinstance(found, Snapshot):
             return _of_table(found, schema, columns, rows)
         return _of_files(found, schema, columns, rows)
+
+
+def published(folder: str, event_type: EventType, version: str, rows: Rows = EVERY) -> Iterator[np.ndarray]:
+    """The risks that workers published with a model, some at a time; none where no scores were archived."""
+    places = (f"{folder.rstrip('/')}/{event_type.name}/scores", f"{folder}/scores")
+    found = next(filter(None, map(snapshot, places)), None)
+    if found is None:
+        return
+    theirs, wanted = plain(pc.field("model")) == version, _wanted(rows, ARCHIVED_AT.name)
+    with storage("the archive"):
+        for batch in found.rows.to_batches(["risk"], filter=theirs if wanted is None else theirs & wanted, **READING):
+            if len(batch):
+                yield batch["risk"].to_numpy(zero_copy_only=False)
 
 
 def offsets(
@@ -152,9 +167,8 @@ def _of_table(found: Snapshot, schema: pa.Schema, columns: Sequence[str], rows: 
     """Columns of a Delta table; one that it does not have yet is null."""
     wanted = pa.schema([schema.field(name) for name in columns])
     there = [name for name in columns if name in found.rows.schema.names]
-    how = {"batch_size": BATCH, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
     with storage("the archive"):
-        for batch in found.rows.to_batches(there, filter=_wanted(rows, ARCHIVED_AT.name), **how):
+        for batch in found.rows.to_batches(there, filter=_wanted(rows, ARCHIVED_AT.name), **READING):
             if len(batch):
                 yield pa.table([_or_null(batch, field) for field in wanted], wanted)
 

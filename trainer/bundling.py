@@ -83,8 +83,9 @@ def manifest_of(
 ) -> Manifest:
     """What the bundle says of itself; not yet how it was judged against the champion."""
     data, parts = rows.data, rows.parts
+    choosing = trained.risks(rows.scaled[parts.validation])
     chosen = evaluate.thresholds(
-        trained.risks(rows.scaled[parts.validation]),
+        choosing,
         settings.review_rate or event_type.review_rate,
         settings.decline_rate or event_type.decline_rate,
     )
@@ -118,6 +119,7 @@ def manifest_of(
         settings=settings.model_dump(),
         packages=_installed(),
         profiles=lain,
+        risks=counted(choosing, edges(choosing)),
     )
 
 

@@ -97,7 +97,8 @@ class Thresholds(_Value):
 class Manifest(_Value):
     """What a bundle says of itself. `files` gives the sha256 of every other file in it, `digest` that of the rest.
 
-    `profiles` is how the values of each feature lay in the training part.
+    `profiles` is how the values of each feature lay in the training part, `risks` how its own lay in the validation
+    part, which its weights have not seen.
     """
 
     format: Literal[1] = 1
@@ -112,6 +113,7 @@ class Manifest(_Value):
     settings: dict[str, Any]
     packages: dict[str, str]
     profiles: dict[str, Profile] = {}
+    risks: Profile | None = None
     files: dict[str, str] = {}
     digest: str = ""
 
