@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamscore.cli_options import event_type_option, time_with_zone
-from streamscore.errors import BundleError
+from streamscore.errors import BundleError, DataError
 
 if TYPE_CHECKING:
     from streamscore.drift import Drift
@@ -38,6 +38,8 @@ def drift(archive: str, event_type: str, store: str, as_json: bool, **given: dat
     if version is None:
         raise BundleError(f"there is no champion of {chosen.name} to compare with")
     found = compare(archive, chosen, models.read(version).manifest, Rows(given["since"], given["until"]))
+    if not found.events:
+        raise DataError(f"{archive} holds no {chosen.name} event{_range(found)} that could be compared")
     click.echo(_json(found) if as_json else _table(found))
     sys.exit(DRIFTED if found.drifted else 0)
 
@@ -54,9 +56,12 @@ def _table(found: "Drift") -> str:
         f"{each.name:{width}}  {each.psi:8.4f}  {each.threshold:9.4f}" + (f"  {each.said}" if each.drifted else "")
         for each in found.moved
     ]
-    since = f" from {found.since:%Y-%m-%d %H:%M} on" if found.since else ""
-    until = f" before {found.until:%Y-%m-%d %H:%M}" if found.until else ""
-    head = f"{found.events:,} {found.event_type} events{since}{until}, {found.risks:,} risks of {found.version}"
+    head = f"{found.events:,} {found.event_type} events{_range(found)}, {found.risks:,} risks of {found.version}"
     names = [each.name for each in found.drifted]
     verdict = f"drifted: {', '.join(names)}" if names else "nothing drifted"
     return "\n".join([head, f"{'':{width}}  {'PSI':>8}  {'threshold':>9}", *lines, verdict])
+
+
+def _range(found: "Drift") -> str:
+    since = f" from {found.since:%Y-%m-%dT%H:%M:%SZ} on" if found.since else ""
+    return since + (f" before {found.until:%Y-%m-%dT%H:%M:%SZ}" if found.until else "")

@@ -21,6 +21,7 @@ from streamscore.errors import DataError
 # What is made of the time alone moves with the range that is looked at, not with the world.
 TIME = ("occurred_at",)
 RISK = "published risk"
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Moved(NamedTuple):
@@ -60,18 +61,18 @@ def drift(url: str, event_type: EventType, model: Manifest, rows: Rows) -> Drift
 
     Without `since` they begin after the last event that the model was made from. What the history of the first events
     asks for is read as well. Risks are those published with this model, each as often as it was.
-    DataError when the model has no profiles, or there is no such event.
+    Without such an event nothing is told of any. DataError when the model has no profiles.
     """
     if not model.profiles:
         raise DataError(f"{model.version} does not say how its features lay: train a new model")
     since = rows.since or _after(model)
     features = _features(url, event_type, model, rows._replace(since=since))
     risks = _risks(url, event_type, model, rows._replace(since=since))
-    pairs = [(name, model.profiles[name], found) for name, found in features.items()]
+    events = max((found.rows for found in features.values()), default=0)
+    pairs = [(name, model.profiles[name], found) for name, found in features.items() if events]
     pairs += [(RISK, model.risks, risks)] if model.risks and risks and risks.rows else []
     moved = [Moved(name, stability(*both), unusual(*both), change(*both)) for name, *both in pairs]
     moved.sort(key=lambda each: -each.psi / each.threshold)
-    events = next(iter(features.values())).rows
     return Drift(event_type.name, model.version, since, rows.until, events, risks.rows if risks else 0, moved)
 
 
@@ -90,8 +91,6 @@ def _features(url: str, event_type: EventType, model: Manifest, rows: Rows) -> d
             inside = chunk.matrix[chunk.times >= begin]
             for name, so_far in found.items():
                 found[name] = together(so_far, counted(inside[:, names.index(name)], so_far.edges))
-    if not any(profile.rows for profile in found.values()):
-        raise DataError(f"{url} holds no {event_type.name} event {_range(rows)}that could be compared")
     return found
 
 
@@ -113,11 +112,3 @@ def _reaching_back(event_type: EventType, rows: Rows) -> Rows:
     if rows.since is None or not event_type.history:
         return rows
     return rows._replace(since=rows.since - timedelta(microseconds=EntityHistory(event_type).horizon))
-
-
-def _range(rows: Rows) -> str:
-    since = f"from {rows.since:%Y-%m-%dT%H:%M:%SZ} on " if rows.since else ""
-    return since + (f"before {rows.until:%Y-%m-%dT%H:%M:%SZ} " if rows.until else "")
-
-
-EPOCH = datetime.fromtimestamp(0, UTC)
