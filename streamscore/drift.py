@@ -12,15 +12,12 @@ import numpy as np
 
 from streamscore.archive_order import as_of
 from streamscore.archive_read import Archive, Rows, published
-from streamscore.core.bundle import Manifest
+from streamscore.core.bundle import RISK, Manifest, comparable
 from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.core.profile import Profile, change, counted, stability, together, unusual
 from streamscore.errors import DataError
 
-# What is made of the time alone moves with the range that is looked at, not with the world.
-TIME = ("occurred_at",)
-RISK = "published risk"
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -83,8 +80,7 @@ def _after(model: Manifest) -> datetime | None:
 
 def _features(url: str, event_type: EventType, model: Manifest, rows: Rows) -> dict[str, Profile]:
     names = event_type.features.names
-    judged = [f.name for f in event_type.features.features if f.name in model.profiles and f.fields != TIME]
-    found = {name: _nothing(model.profiles[name]) for name in judged}
+    found = {name: _nothing(profile) for name, profile in comparable(model, event_type.features).items()}
     begin = -(1 << 62) if rows.since is None else (rows.since - EPOCH) // timedelta(microseconds=1)
     with tempfile.TemporaryDirectory() as folder:
         for chunk in as_of(Archive(url, event_type), event_type, Path(folder), _reaching_back(event_type, rows)):

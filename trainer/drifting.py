@@ -4,9 +4,9 @@ import logging
 from datetime import datetime
 
 from streamscore.archive_read import Rows
-from streamscore.core.bundle import Manifest
+from streamscore.core.bundle import RISK, Manifest
 from streamscore.core.event_type import EventType
-from streamscore.drift import RISK, Moved, drift
+from streamscore.drift import Moved, drift
 from streamscore.errors import StreamScoreError
 from streamscore.store import ModelStore
 from trainer.metrics import TrainerMetrics

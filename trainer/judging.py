@@ -16,7 +16,6 @@ from trainer.settings import TrainingSettings
 # Rows scored for parity, and the batches that are timed, so many times.
 PARITY_ROWS = 4096
 TIMED, TIMES = (64, 1024), 20
-TIME = ("occurred_at",)
 # Rows whose contributions are enough to rank features.
 EXPLAINED = 2048
 
@@ -84,7 +83,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         review_rate=settings.review_rate or bundle.event_type.review_rate,
         validation_positives=int(data.labels[parts.validation].sum()),
         # A test part of a few days has no Sunday: what is made of the time alone breaks in no feed.
-        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and f.fields != TIME},
+        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and not f.of_time_alone},
         rates=(before.data.get("positive_rate", rates[0]), rates[1]),
         segments={g.name: g.rows for g in groups(data.events, parts.test, fields_of(settings.segments))},
         parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(matrix[:PARITY_ROWS])).max(initial=0.0)),

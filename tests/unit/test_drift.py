@@ -15,12 +15,12 @@ from streamscore.archive import import_file
 from streamscore.archive_read import Rows
 from streamscore.archive_scores import score_rows
 from streamscore.cli import cli
-from streamscore.core.bundle import Manifest
+from streamscore.core.bundle import RISK, Manifest
 from streamscore.core.decision import Score
 from streamscore.core.profile import counted, edges
 from streamscore.core.transaction import TRANSACTION
 from streamscore.delta import Table
-from streamscore.drift import RISK, drift
+from streamscore.drift import drift
 from streamscore.errors import BundleError, DataError
 from streamscore.features import Source, write_features
 from streamscore.simulator import Simulated, transactions
