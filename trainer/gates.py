@@ -48,7 +48,7 @@ class Case:
     champion: np.ndarray | None
     blocks: np.ndarray
     thresholds: Thresholds
-    review_rate: float
+    alert_rate: float
     validation_positives: int
     profiles: Mapping[str, tuple[Profile, Profile]]
     rates: tuple[float, float]  # of positives: in the champion's training, and in the rows
@@ -161,11 +161,11 @@ def _calibration(case: Case, settings: GateSettings) -> Gate:
 
 def _alerts(case: Case, settings: GateSettings) -> Gate:
     rate = float((case.risks >= case.thresholds.review).mean())
-    chance = 3 * (case.review_rate / len(case.risks)) ** 0.5
-    low = case.review_rate / settings.most_alert_change - chance
-    high = case.review_rate * settings.most_alert_change + chance
-    said = f"{rate:.2%} of the events would raise an alert, the budget is {case.review_rate:.2%}"
-    return Gate("alerts", low <= rate <= high, "shadow", said, {"rate": rate, "budget": case.review_rate})
+    chance = 3 * (case.alert_rate / len(case.risks)) ** 0.5
+    low = case.alert_rate / settings.most_alert_change - chance
+    high = case.alert_rate * settings.most_alert_change + chance
+    said = f"{rate:.2%} of the events would raise an alert, {case.alert_rate:.2%} should"
+    return Gate("alerts", low <= rate <= high, "shadow", said, {"rate": rate, "expected": case.alert_rate})
 
 
 def _segments(case: Case, settings: GateSettings) -> Gate:

@@ -80,7 +80,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         champion=_risks(champion.bundle, bundle, matrix) if champion.bundle else None,
         blocks=_blocks(candidate),
         thresholds=bundle.manifest.thresholds,
-        review_rate=settings.review_rate or bundle.event_type.review_rate,
+        alert_rate=_alert_rate(bundle, settings),
         validation_positives=int(data.labels[parts.validation].sum()),
         # A test part of a few days has no Sunday: what is made of the time alone breaks in no feed.
         profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and not f.of_time_alone},
@@ -93,6 +93,13 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         unjudged=champion.unjudged,
         seed=settings.seed,
     )
+
+
+def _alert_rate(bundle: Bundle, settings: TrainingSettings) -> float:
+    """The share of events that should raise an alert: what is budgeted, else what did where thresholds were chosen."""
+    if settings.thresholds.by == "budget":
+        return settings.review_rate or bundle.event_type.review_rate
+    return float(bundle.manifest.metrics["thresholds"]["alerted"])
 
 
 def _risks(champion: Bundle, bundle: Bundle, matrix: np.ndarray) -> np.ndarray:
