@@ -88,13 +88,13 @@ def _by_cost(risks: np.ndarray, labels: np.ndarray, costs: Costs) -> tuple[Thres
     positives = np.bincount(place, labels.astype(np.float64))
     below = np.append(0.0, np.cumsum(positives))
     above, negatives = (np.append(np.cumsum(n[::-1])[::-1], 0.0) for n in (rows, rows - positives))
-    # What is paid for each place of the lower threshold, and what each place of the upper one adds to it.
     reviewing, declining = (
         costs.missed * below + costs.review * above,
         costs.declined * negatives - costs.review * above,
     )
-    upper = int(np.argmin(np.minimum.accumulate(reviewing) + declining))
-    lower = int(np.argmin(reviewing[: upper + 1]))
+    # What the two add up to is paid, each by its own place. They never cross: between them a review would be dearer
+    # than approving and than declining, which the settings rule out.
+    lower, upper = int(np.argmin(reviewing)), int(np.argmin(declining))
     if lower in (0, len(distinct)):
         raise DataError(
             f"by these costs it is cheapest to alert on {'no' if lower else 'every'} event: no model is needed"
