@@ -49,24 +49,22 @@ ROWS = st.lists(
 
 
 @settings(deadline=None, max_examples=150)
-@given(ROWS)
-def test_no_pair_of_thresholds_costs_less(answered: list[tuple[float, bool]]) -> None:
+@given(ROWS, st.sampled_from([(100.0, 4.0, 20.0), (10.0, 4.0, 7.5), (3.0, 1.0, 2.0)]))
+def test_no_pair_of_thresholds_costs_less(answered: list[tuple[float, bool]], paid: tuple[float, float, float]) -> None:
     """Of all pairs of thresholds on the rows, tried one by one, none is cheaper than the chosen one."""
     risks, labels = (np.array(column) for column in zip(*answered, strict=True))
+    costs = Costs(*paid)
+    wanted = {f"cost_{name}": value for name, value in costs._asdict().items()}
     at = [0.0, *(np.unique(risks) - 0.001), 1.0]
     pairs = [Thresholds(review=low, decline=high) for low, high in product(at, at) if low <= high]
-    least = min(cost(risks, labels, pair, Costs(**_short(COSTS))) for pair in pairs)
+    least = min(cost(risks, labels, pair, costs) for pair in pairs)
     ends = [pair for pair in pairs if pair.review == 0.0 or not (risks >= pair.review).any()]
-    cheapest = min(cost(risks, labels, pair, Costs(**_short(COSTS))) for pair in ends)
+    cheapest = min(cost(risks, labels, pair, costs) for pair in ends)
     try:
-        found = by(risks, labels, by="cost", **COSTS).figures["cost"]
+        found = by(risks, labels, by="cost", **wanted).figures["cost"]
     except DataError:  # no threshold is needed, or none can be chosen
         found = cheapest if labels.any() else least
     assert found == pytest.approx(least)
-
-
-def _short(costs: dict[str, float]) -> dict[str, float]:
-    return {name.removeprefix("cost_"): value for name, value in costs.items()}
 
 
 def test_the_cost_is_less_than_by_budget_and_near_the_ratio() -> None:
