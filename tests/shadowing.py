@@ -8,7 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streamscore.store import ModelStore
 from tests.apache_kafka.endpoint import Endpoint
@@ -116,7 +116,11 @@ def _rate(way: Road, messages: Sequence[Keyed]) -> float:
     partitions = [TopicPartition(way.outputs["scores"], number) for number in range(PARTITIONS)]
 
     def ends() -> list[int]:
-        return [reader.get_watermark_offsets(partition)[1] for partition in partitions]
+        while True:
+            try:
+                return [reader.get_watermark_offsets(partition)[1] for partition in partitions]
+            except KafkaException:  # on a busy machine a leader is lost for a moment
+                time.sleep(0.2)
 
     before = ends()
     _at_once(way, messages)

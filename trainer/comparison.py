@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamscore.archive_read import Archive, Rows, told_columns
+from streamscore.archive_read import Archive, Rows
 from streamscore.archive_shadow import shadowed
 from streamscore.core.event_type import EventType
 from streamscore.store import ModelStore
 from trainer.gates import Case, Gate, Verdict, shadow_gates, verdict
 from trainer.ordered import ANSWER, Tally, answered
 from trainer.settings import TrainingSettings
+
+# What of a label its answer is made of.
+TOLD = ("event_id", "occurred_at", "label", "labelled_at")
 
 
 class Comparison(NamedTuple):
@@ -120,7 +123,7 @@ def _mature(archive: Archive, event_type: EventType, models: tuple[str, str]) ->
     maturity, tally = event_type.maturity // timedelta(microseconds=1), Tally()
     kept = [pa.table({name: pa.array([], pa.bool_() if name == ANSWER else pa.null()) for name in names})]
     if first:
-        labels = archive.labels(told_columns(event_type), Rows(since=min(first)))
+        labels = archive.labels(TOLD, Rows(since=min(first)))
         with tempfile.TemporaryDirectory() as folder:
             for chunk in answered(shadowed(archive, event_type, models), labels, Path(folder), tally):
                 kept.append(chunk.filter(pc.field("at") <= tally.known_until - maturity).select(names))
