@@ -30,7 +30,7 @@ class TrainerMetrics:
             ["figure"],
             registry=r,
         )
-        self.failures = Counter("streamscore_training_failures", "Runs that failed", registry=r)
+        self.failures = Counter("streamscore_training_failures", "Runs and comparisons that failed", registry=r)
         # Born at 0: a counter that appears with its first event hides it from increase().
         for verdict in ("promote", "shadow", "reject"):
             self.verdicts.labels(verdict)

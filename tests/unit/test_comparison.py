@@ -259,3 +259,17 @@ def test_the_command(folder: Path, store: ModelStore, tmp_path: Path) -> None:
     assert "v2 beside v1: it is the champion; " in done.output
     assert "average precision less the champion's is +0." in done.output
     assert "there is no challenger of transaction" in CliRunner().invoke(cli, arguments).output
+
+
+@pytest.mark.parametrize(("waits", "challenger"), [(True, "v2"), (False, "v3")])
+def test_a_challenger_that_waits_keeps_its_place(
+    what: Watch, waits: bool, challenger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each week's candidate that shows too little would else end the comparison before its answers are in."""
+    manifest = what.store.manifest("v3")
+    manifest = manifest.model_copy(update={"metrics": {"judgement": {"verdict": "shadow", "reasons": []}}})
+    monkeypatch.setattr(watching, "challenged", lambda *_: waits)
+    monkeypatch.setattr(watching, "train_once", lambda *_: manifest)
+    monkeypatch.setattr(watching, "_tell", lambda *_: None)
+    assert watching.retrained(what, TrainerMetrics(), NOW) == manifest
+    assert what.store.alias("challenger") == challenger
