@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import io
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, Thres
 from streamscore.core.event_type import EventType
 from streamscore.core.profile import Profile, counted, edges
 from streamscore.scorer import KerasScorer
-from streamscore.store import GOLDEN, NETWORK, SCALER, golden_bytes
+from streamscore.store import GOLDEN, NETWORK, SCALER
 from trainer import breakdown, dataset, evaluate
 from trainer.evaluate import Answered, Scored
 from trainer.fit import Part, logits
@@ -174,6 +175,13 @@ def files_of(event_type: EventType, rows: Scaled, trained: Trained) -> dict[str,
         SCALER: trained.scaler.model_dump_json(indent=1).encode(),
         GOLDEN: golden_bytes(Golden(events, matrix, scorer.risks(matrix))),
     }
+
+
+def golden_bytes(golden: Golden) -> bytes:
+    """Golden rows as the bytes of `golden.npz`."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
+    return buffer.getvalue()
 
 
 def _network_bytes(network: Any) -> bytes:

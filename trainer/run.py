@@ -92,13 +92,16 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
-def place(store: ModelStore, manifest: Manifest, promote: bool) -> str | None:
-    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it."""
+def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> str | None:
+    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
+
+    While the challenger's place is `taken` by one that waits for its answers, another does not get it.
+    """
     verdict = "promote" if promote else manifest.metrics["judgement"]["verdict"]
     if verdict == "promote":
         store.promote(manifest.version)
         return "champion"
-    if verdict == "shadow":
+    if verdict == "shadow" and not taken:
         store.point("challenger", manifest.version)
         return "challenger"
     return None
