@@ -60,7 +60,7 @@ def _compiled(train: Part, settings: TrainingSettings) -> Any:
     keras.utils.set_random_seed(settings.seed)
     members = side_by_side(len(train.scaler.baseline), settings)
     count = -(-len(train.rows) // _batch(train, settings))
-    members.compile(optimizer=_optimizer(count, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    members.compile(optimizer=optimizer(count, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
     return members
 
 
@@ -102,7 +102,8 @@ def _batch(train: Part, settings: TrainingSettings) -> int:
     return settings.batch or (32 if rows < 5_000 else 256 if rows < 100_000 else 1024)
 
 
-def _optimizer(steps: int, settings: TrainingSettings) -> Any:
+def optimizer(steps: int, settings: TrainingSettings) -> Any:
+    """AdamW whose rate warms up and falls along a cosine, over so many steps an epoch; it averages the weights."""
     total = steps * settings.epochs
     warm_up = max(1, total // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
