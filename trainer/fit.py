@@ -84,7 +84,7 @@ def _blocks(train: Part, batch: int, random: np.random.Generator) -> Iterator[Bl
     order, rows = shuffled(len(train.rows), random), batch * max(1, CHUNK // batch)
     for start in range(0, len(order), rows):
         some = train.taken(order[start : start + rows])
-        yield some.scaled(rows), some.labels
+        yield some.scaled(), some.labels
 
 
 def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:

@@ -11,7 +11,7 @@ import numpy as np
 from streamscore.core.bundle import Scaler
 from streamscore.scorer import encoder
 
-# Rows scaled at a time: 16,384 × 100 columns of float32 are 7 MB. All chunks have one shape, so one is compiled.
+# Rows scaled at a time: 16,384 × 100 columns of float32 are 7 MB.
 CHUNK = 1 << 14
 # Rows that lie side by side are read together: 256 × 13 features of float32 are three pages of a file.
 RUN = 1 << 8
@@ -39,13 +39,16 @@ class Part(NamedTuple):
         """float32 (rows, features), unscaled and in memory."""
         return self.matrix[self.rows]
 
-    def chunks(self, rows: int = CHUNK) -> Iterator["Part"]:
-        """The part in pieces of so many rows; the last has what is left."""
-        return (self.taken(slice(start, start + rows)) for start in range(0, len(self.rows), rows))
+    def chunks(self) -> Iterator["Part"]:
+        """The part in pieces to work on, each in memory as a whole."""
+        return (self.taken(slice(start, start + CHUNK)) for start in range(0, len(self.rows), CHUNK))
 
-    def scaled(self, shape: int = CHUNK) -> Any:
-        """Scaled columns of a chunk of at most `shape` rows, float32, where the backend has it."""
-        padded = np.zeros((shape, self.matrix.shape[1]), np.float32)
+    def scaled(self) -> Any:
+        """Scaled columns of a chunk, float32 (rows, scaled columns), where the backend has them.
+
+        What is computed is filled up to a whole chunk, so that one shape is compiled.
+        """
+        padded = np.zeros((-(-len(self.rows) // CHUNK) * CHUNK, self.matrix.shape[1]), np.float32)
         padded[: len(self.rows)] = self.features()
         return encoder(self.scaler)(padded)[: len(self.rows)]
 
