@@ -16,6 +16,7 @@ from tests import (
     asof,
     backtesting,
     delivery,
+    large,
     online,
     pacing,
     published,
@@ -108,6 +109,10 @@ def _shadow(setting: Setting) -> list[Row]:
     return shadowing.rows(setting.kafka, setting.store, setting.folder)
 
 
+def _large(setting: Setting) -> list[Row]:
+    return large.rows(setting.folder / "large")
+
+
 def _year(setting: Setting) -> list[Row]:
     return year.rows(setting.folder / "year")
 
@@ -127,6 +132,7 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "applications": _of_data(_applications),
     "as-of": _as_of,
     "year": _year,
+    "large": _large,
     "archive-exactly-once": _archive,
     "shadow": _shadow,
 }
