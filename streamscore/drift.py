@@ -62,9 +62,9 @@ def drift(url: str, event_type: EventType, model: Manifest, rows: Rows) -> Drift
     """
     if not model.profiles:
         raise DataError(f"{model.version} does not say how its features lay: train a new model")
-    since = rows.since or _after(model)
-    features = _features(url, event_type, model, rows._replace(since=since))
-    risks = _risks(url, event_type, model, rows._replace(since=since))
+    since, archive = rows.since or _after(model), Archive(url, event_type)
+    features = _features(archive, event_type, model, rows._replace(since=since))
+    risks = _risks(archive, model, rows._replace(since=since))
     events = max((found.rows for found in features.values()), default=0)
     pairs = [(name, model.profiles[name], found) for name, found in features.items() if events]
     pairs += [(RISK, model.risks, risks)] if model.risks and risks and risks.rows else []
@@ -78,23 +78,23 @@ def _after(model: Manifest) -> datetime | None:
     return datetime.fromisoformat(last) + timedelta(microseconds=1) if last else None
 
 
-def _features(url: str, event_type: EventType, model: Manifest, rows: Rows) -> dict[str, Profile]:
+def _features(archive: Archive, event_type: EventType, model: Manifest, rows: Rows) -> dict[str, Profile]:
     names = event_type.features.names
     found = {name: _nothing(profile) for name, profile in comparable(model, event_type.features).items()}
     begin = -(1 << 62) if rows.since is None else (rows.since - EPOCH) // timedelta(microseconds=1)
     with tempfile.TemporaryDirectory() as folder:
-        for chunk in as_of(Archive(url, event_type), event_type, Path(folder), _reaching_back(event_type, rows)):
+        for chunk in as_of(archive, event_type, Path(folder), _reaching_back(event_type, rows)):
             inside = chunk.matrix[chunk.times >= begin]
             for name, so_far in found.items():
                 found[name] = together(so_far, counted(inside[:, names.index(name)], so_far.edges))
     return found
 
 
-def _risks(url: str, event_type: EventType, model: Manifest, rows: Rows) -> Profile | None:
+def _risks(archive: Archive, model: Manifest, rows: Rows) -> Profile | None:
     if model.risks is None:
         return None
     found = _nothing(model.risks)
-    for risks in published(url, event_type, model.version, rows):
+    for risks in published(archive, model.version, rows):
         found = together(found, counted(risks, found.edges))
     return found
 

@@ -41,19 +41,22 @@ class Tally:
 
 def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, tally: Tally) -> Iterator[Chunk]:
     """Chunks in the order of time; `folder` holds what is being sorted. DataError when the archive is not one."""
-    fields = [field.name for field in event_type.fields]
+    fields, told_of = [field.name for field in event_type.fields], told_columns(event_type)
+    known = known_labels(archive, event_type, folder, rows)
+    for chunk in answered(archive.events(fields, rows), archive.labels(told_of, rows), folder, tally):
+        yield Chunk(chunk.drop_columns(["at"]), known(chunk["at"][-1].as_py()))
+
+
+def answered(events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: Tally) -> Iterator[pa.Table]:
+    """Rows about events in the order of time, each event's once, with its time `at` in µs and its latest `answer`."""
     places = [folder / name for name in ("events", "answers")]
     for place in places:
         place.mkdir()
-    answers = up_to(in_order(_answers(archive.labels(told_columns(event_type), rows), tally), places[1]))
-    known = known_labels(archive, event_type, folder, rows)
-    events = moments(in_order(_events(archive.events(fields, rows), tally), places[0]))
-    for chunk in events:
+    answers = up_to(in_order(_answers(labels, tally), places[1]))
+    for chunk in moments(in_order(_events(events, tally), places[0])):
         each = once(chunk)
         tally.repeated += chunk.num_rows - each.num_rows
-        until = each["at"][-1].as_py()
-        answer = _joined(each, answers(until))
-        yield Chunk(each.drop_columns(["at"]).append_column(ANSWER, answer), known(until))
+        yield each.append_column(ANSWER, _joined(each, answers(each["at"][-1].as_py())))
 
 
 def _events(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:

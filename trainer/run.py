@@ -1,4 +1,4 @@
-"""One training run, told in order: dataset → split → scale → fit → calibrate → evaluate → bundle → report → alias."""
+"""One training run, told in order: dataset → split → scaler → fit → calibrate → evaluate → bundle → report → alias."""
 
 import tempfile
 from collections.abc import Callable
@@ -17,7 +17,8 @@ from trainer.card import card
 from trainer.fit import OnEpoch, calibrate, fit, logits
 from trainer.judging import Candidate, importance, judged
 from trainer.page import page
-from trainer.scaling import fit_scaler, scaled
+from trainer.part import spread
+from trainer.scaling import FITTED, fit_scaler
 from trainer.settings import TrainingSettings
 
 
@@ -64,12 +65,12 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
-    scaler = fit_scaler(event_type.features, data.matrix[parts.train])
-    rows = Scaled(data, parts, scaled(scaler, data.matrix))
+    scaler = fit_scaler(event_type.features, data.matrix[spread(parts.train, FITTED)])
+    rows = Scaled(data, parts, scaler)
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
-    network = fit(rows.part(parts.train), rows.part(parts.validation), settings, told.epoch)
-    choosing, labels = rows.part(parts.validation)
-    trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
+    choosing = rows.part(parts.validation)
+    network = fit(rows.part(parts.train), choosing, settings, told.epoch)
+    trained = Trained(network, scaler, calibrate(logits(network, choosing), choosing.labels))
     told.say("judging it beside the baselines and the champion")
     found = scored(event_type, rows, trained, settings)
     manifest = manifest_of(event_type, rows, trained, found, settings, job.now)
@@ -92,13 +93,16 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
-def place(store: ModelStore, manifest: Manifest, promote: bool) -> str | None:
-    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it."""
+def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> str | None:
+    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
+
+    While the challenger's place is `taken` by one that waits for its answers, another does not get it.
+    """
     verdict = "promote" if promote else manifest.metrics["judgement"]["verdict"]
     if verdict == "promote":
         store.promote(manifest.version)
         return "champion"
-    if verdict == "shadow":
+    if verdict == "shadow" and not taken:
         store.point("challenger", manifest.version)
         return "challenger"
     return None

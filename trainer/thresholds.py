@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streamscore.core.bundle import Thresholds
+from streamscore.core.bundle import Manifest, Thresholds
 from streamscore.errors import DataError
 from trainer.settings import ThresholdSettings
 
@@ -52,6 +52,12 @@ def chosen(risks: np.ndarray, labels: np.ndarray, wanted: ThresholdSettings, bud
         said = f"{budget.review:.2%} of events may be alerted, {min(budget):.2%} declined"
     does = {"alerted": float(np.mean(risks >= found.review)), "declined": float(np.mean(risks >= found.decline))}
     return Chosen(found, said, does | figures)
+
+
+def expected_alerts(model: Manifest, budget: float) -> float:
+    """The share of events that should raise an alert: what is budgeted, else what did where thresholds were chosen."""
+    found = model.metrics.get("thresholds", {"by": "budget"})
+    return budget if found["by"] == "budget" else float(found["alerted"])
 
 
 def cost(risks: np.ndarray, labels: np.ndarray, at: Thresholds, costs: Costs) -> float:
