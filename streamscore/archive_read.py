@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,7 @@ from streamscore.core.aggregate import raw
 from streamscore.core.event import Columns, Field, column, raw_column
 from streamscore.core.event_type import EventType
 from streamscore.core.order import Partition
-from streamscore.delta import ARCHIVED_AT, Snapshot, Table, snapshot, storage
+from streamscore.delta import ARCHIVED_AT, Snapshot, Table, plain, snapshot, storage
 from streamscore.errors import DataError
 
 # Rows of a batch, and batches and files that are read ahead: some tens of megabytes.
@@ -88,6 +89,14 @@ class Archive:
                 found, pa.schema([schema.field(name) for name in columns]), _wanted(rows, ARCHIVED_AT.name)
             )
         return _of_files(found, schema, columns, rows)
+
+
+def published(archive: Archive, version: str, rows: Rows = EVERY) -> Iterator[np.ndarray]:
+    """The risks that workers published with a model, some at a time; none where no scores were archived."""
+    theirs, wanted = plain(pc.field("model")) == version, _wanted(rows, ARCHIVED_AT.name)
+    risk = pa.schema([pa.field("risk", pa.float64())])
+    for table in archive.table("scores", risk, theirs if wanted is None else theirs & wanted):
+        yield table["risk"].to_numpy()
 
 
 def offsets(

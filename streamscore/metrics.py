@@ -13,6 +13,7 @@ from streamscore.core.catalogue import Entry
 from streamscore.core.order import EventTimeOrder, Partition
 from streamscore.core.past import Past
 from streamscore.core.pipeline import Outcome
+from streamscore.drift_metrics import BinnedValues
 
 # Seconds. Edges at 5, 20 and 100 ms: a local round trip, the batch's age, the interval between commits.
 AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600)
@@ -102,8 +103,9 @@ class Metrics:
         )
         self.batch_size = BatchHistogram("streamscore_batch_events", "Events in a batch", SIZE_BUCKETS, "event_type")
         self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
-        for histogram in (self.age, self.stage, self.batch_size, self.risk):
-            self.registry.register(histogram)
+        self.values = BinnedValues()
+        for collector in (self.age, self.stage, self.batch_size, self.risk, self.values):
+            self.registry.register(collector)
 
     def _add_history(self) -> None:
         r, by_type = self.registry, ["event_type"]
@@ -208,6 +210,8 @@ class Metrics:
         self.ignored_fields.labels(event_type).inc(outcome.ignored_fields)
         self.batch_size.observe(event_type, np.array([len(outcome.timestamps)]))
         self.risk.observe(event_type, outcome.risks)
+        if outcome.binned is not None:
+            self.values.add(event_type, outcome.binned)
 
     def lags(self, lags: Mapping[Partition, int], newest: Mapping[str, float], now: float) -> None:
         """Set what is waiting: messages per partition, and seconds per topic by its newest scored event."""

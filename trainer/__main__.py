@@ -85,11 +85,14 @@ def report(store: Any, version: str, folder: Path) -> None:
 @click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
 @click.option("--every", type=Between(0.001, 3650), default=7.0, show_default=True, help="Days between two runs.")
+@click.option(
+    "--drift-hours", type=Between(0, 87_600), default=24.0, show_default=True, help="Hours between looks; 0: none."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface of /metrics.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9465, show_default=True, help="Port of /metrics.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. window_days=180.")
-def watch(archive: str, event_type: str, store: str, every: float, values: tuple[str, ...], **http: Any) -> None:
-    """Retrain until stopped, one run at a time; promote a model when no gate speaks against it."""
+def watch(archive: str, event_type: str, store: str, every: float, values: tuple[str, ...], **rest: Any) -> None:
+    """Retrain until stopped, one run at a time, sooner on drift; promote a model when no gate speaks against it."""
     from streamscore.event_types import find
     from streamscore.probe import Pulse, serve
     from streamscore.settings import Http
@@ -100,8 +103,8 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     from trainer.watch import Watch
     from trainer.watch import watch as run
 
-    server = serve(Http(**http), metrics.registry, pulse)
-    say(f"metrics on http://{http['host']}:{server.server_address[1]}")
+    hours, server = rest.pop("drift_hours"), serve(Http(**rest), metrics.registry, pulse)
+    say(f"metrics on http://{rest['host']}:{server.server_address[1]}")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also in the middle of a run, which leaves nothing
 
@@ -109,7 +112,9 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
         pulse.turn(None)
         return stop.wait(seconds)
 
-    what = Watch(archive, chosen, ModelStore(store, chosen.name), settings, timedelta(every))
+    what = Watch(
+        archive, chosen, ModelStore(store, chosen.name), settings, timedelta(every), timedelta(hours=hours) or None
+    )
     run(what, metrics, lambda: datetime.now(UTC), stopped)
 
 

@@ -22,6 +22,7 @@ from trainer.fit import logits
 from trainer.groups import fields_of, groups
 from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
+from trainer.thresholds import Budget, chosen
 
 GOLDEN_ROWS = 32
 # Rows whose values are enough to know how a feature lies.
@@ -77,11 +78,10 @@ def manifest_of(
 ) -> Manifest:
     """What the bundle says of itself; not yet how it was judged against the champion."""
     data, parts = rows.data, rows.parts
-    chosen = evaluate.thresholds(
-        trained.risks(rows.part(parts.validation)),
-        settings.review_rate or event_type.review_rate,
-        settings.decline_rate or event_type.decline_rate,
-    )
+    choosing = rows.part(parts.validation)
+    risks = trained.risks(choosing)
+    budget = Budget(settings.review_rate or event_type.review_rate, settings.decline_rate or event_type.decline_rate)
+    found_at = chosen(risks, choosing.labels, settings.thresholds, budget)
     lain = profiles(event_type, data.matrix[spread(parts.train, PROFILED)])
     now_lain = profiles(event_type, data.matrix[spread(parts.test, PROFILED)], lain)
     first, last = (dataset.at(time) for time in data.times[[0, -1]])
@@ -90,7 +90,7 @@ def manifest_of(
         event_type=event_type.name,
         features=event_type.features.names,
         calibration=trained.calibration,
-        thresholds=chosen,
+        thresholds=found_at.thresholds,
         trained_at=now,
         data={
             "split": parts.how,
@@ -106,17 +106,19 @@ def manifest_of(
             "tables": data.versions,
         },
         metrics={
-            **_metrics(rows, trained, found, chosen, settings),
+            **_metrics(rows, trained, found, found_at.thresholds, settings),
+            "thresholds": {"by": settings.thresholds.by, "said": found_at.said, **found_at.figures},
             "drift": {name: breakdown.moved(profile, now_lain[name]) for name, profile in lain.items()},
         },
         settings=settings.model_dump(),
         packages=_installed(),
         profiles=lain,
+        risks=counted(risks, edges(risks)),
     )
 
 
 def _metrics(
-    rows: Scaled, trained: Trained, found: Scored, chosen: Thresholds, settings: TrainingSettings
+    rows: Scaled, trained: Trained, found: Scored, at: Thresholds, settings: TrainingSettings
 ) -> dict[str, Any]:
     """How good it is on the test part, also by month and by group, and whether its risks moved since training."""
     (answered, risks, beside), parts = found, rows.parts
@@ -127,11 +129,11 @@ def _metrics(
     }
     return {
         "test": evaluate.figures(answered, risks),
-        "at_thresholds": evaluate.rates(risks, chosen, answered.labels),
+        "at_thresholds": evaluate.rates(risks, at, answered.labels),
         "baselines": {name: evaluate.figures(answered, theirs) for name, theirs in beside.items()},
         "months": breakdown.months(answered, risks),
         "segments": breakdown.segments(answered, risks, by["segments"]),
-        "fairness": breakdown.fairness(answered.labels, risks, chosen, by["fairness"]),
+        "fairness": breakdown.fairness(answered.labels, risks, at, by["fairness"]),
         "stability": {name: breakdown.stable(trained.risks(rows.part(some)), risks) for name, some in before.items()},
         "weights": weights_digest(trained),
     }

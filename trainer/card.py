@@ -40,7 +40,8 @@ Trained at {manifest.trained_at:%Y-%m-%d %H:%M} UTC on events from {data["first_
 
 {_segments(metrics["segments"])}## Decisions
 
-Reviewed from a risk of {review.review:.5f}, declined from {review.decline:.5f}. On the test part that alerts on
+Reviewed from a risk of {review.review:.5f}, declined from {review.decline:.5f}:
+{metrics["thresholds"]["said"]}. On the test part that alerts on
 {alerts["alerted"]:.2%} of events and declines {alerts["declined"]:.2%}; of the alerts {alerts["precision"]:.1%} are
 right, and they hold {alerts["recall"]:.1%} of all positives.
 

@@ -19,6 +19,7 @@ from streamscore.store import ModelStore
 from trainer.gates import Case, Gate, Verdict, shadow_gates, verdict
 from trainer.ordered import ANSWER, Tally, answered
 from trainer.settings import TrainingSettings
+from trainer.thresholds import expected_alerts
 
 # What of a label its answer is made of.
 TOLD = ("event_id", "occurred_at", "label", "labelled_at")
@@ -82,7 +83,7 @@ def compared(url: str, event_type: EventType, store: ModelStore, settings: Train
             champion=rows["champion_risk"].to_numpy(),
             blocks=rows[event_type.entities[0]].combine_chunks().dictionary_encode().indices.to_numpy(),
             thresholds=manifest.thresholds,
-            review_rate=settings.review_rate or event_type.review_rate,
+            alert_rate=expected_alerts(manifest, settings.review_rate or event_type.review_rate),
             validation_positives=positives,
             profiles={},
             rates=(0.0, 0.0),

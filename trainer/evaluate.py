@@ -118,12 +118,6 @@ def baselines(train: Part, test: Part, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def thresholds(risks: np.ndarray, review_rate: float, decline_rate: float) -> Thresholds:
-    """The risks that the budgeted shares of validation events exceed."""
-    review, decline = np.quantile(risks.astype(np.float64), [1 - review_rate, 1 - min(decline_rate, review_rate)])
-    return Thresholds(review=float(review), decline=float(decline))
-
-
 def rates(risks: np.ndarray, chosen: Thresholds, labels: np.ndarray) -> dict[str, float]:
     """What the thresholds do to other events: shares alerted and declined, precision and recall of alerts."""
     alerted = risks >= chosen.review

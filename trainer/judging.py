@@ -13,11 +13,11 @@ from trainer.gates import Case, gates, verdict
 from trainer.groups import fields_of, groups
 from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
+from trainer.thresholds import expected_alerts
 
 # Rows scored for parity, and the batches that are timed, so many times.
 PARITY_ROWS = 4096
 TIMED, TIMES = (64, 1024), 20
-TIME = ("occurred_at",)
 # Rows whose contributions are enough to rank features.
 EXPLAINED = 2048
 
@@ -86,10 +86,10 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         champion=_risks(champion.bundle, bundle, test) if champion.bundle else None,
         blocks=_blocks(candidate),
         thresholds=bundle.manifest.thresholds,
-        review_rate=settings.review_rate or bundle.event_type.review_rate,
+        alert_rate=expected_alerts(bundle.manifest, settings.review_rate or bundle.event_type.review_rate),
         validation_positives=int(data.labels[parts.validation].sum()),
         # A test part of a few days has no Sunday: what is made of the time alone breaks in no feed.
-        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and f.fields != TIME},
+        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and not f.of_time_alone},
         rates=(before.data.get("positive_rate", rates[0]), rates[1]),
         segments={g.name: g.rows for g in groups(data.events, parts.test, fields_of(settings.segments))},
         parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(some)).max(initial=0.0)),

@@ -111,9 +111,10 @@ def _quality_of(manifest: Manifest) -> Iterable[ET.Element]:
     yield _quality("model", [("this model", metrics["test"]), *metrics["baselines"].items()])
     yield _e(
         "p",
-        f"Reviewed from a risk of {chosen.review:.5f}, declined from {chosen.decline:.5f}. On "
-        f"the test part that alerts on {alerts['alerted']:.2%} of events and declines {alerts['declined']:.2%}; of the "
-        f"alerts {alerts['precision']:.1%} are right, and they hold {alerts['recall']:.1%} of all positives.",
+        f"Reviewed from a risk of {chosen.review:.5f}, declined from {chosen.decline:.5f}: "
+        f"{metrics['thresholds']['said']}. On the test part that alerts on {alerts['alerted']:.2%} of events and "
+        f"declines {alerts['declined']:.2%}; of the alerts {alerts['precision']:.1%} are right, and they hold "
+        f"{alerts['recall']:.1%} of all positives.",
     )
 
 

@@ -31,6 +31,48 @@ class GateSettings(BaseModel):
     megabytes: float = Field(100.0, gt=0, description="largest bundle, MB")
 
 
+class ThresholdSettings(BaseModel):
+    """What decides from which risks on events are reviewed and declined; costs are in any one unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    by: Literal["budget", "cost", "false_positives"] = Field(
+        "budget", description="budget (review_rate, decline_rate), cost, or false_positives"
+    )
+    cost_missed: float | None = Field(None, gt=0, description="by cost: of a positive that is approved")
+    cost_review: float | None = Field(None, gt=0, description="by cost: of reviewing an event, which finds out")
+    cost_declined: float | None = Field(None, gt=0, description="by cost: of a negative that is declined")
+    false_positives: float | None = Field(
+        None, gt=0, lt=1, description="by false_positives: share of negatives that may be reviewed or declined"
+    )
+    false_declines: float | None = Field(
+        None, gt=0, lt=1, description="by false_positives: share of negatives that may be declined"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ThresholdSettings":
+        given = {name for name in type(self).model_fields if name != "by" and getattr(self, name) is not None}
+        needed = _NEEDED[self.by]
+        if given != needed:
+            raise ValueError(f"by {self.by} takes {', '.join(sorted(needed)) or 'none of these'}, not {sorted(given)}")
+        if self.by == "false_positives" and (self.false_declines or 0) > (self.false_positives or 0):
+            raise ValueError("false_declines above false_positives: more would be declined than alerted")
+        if self.cost_missed and self.cost_review and self.cost_declined:
+            dearest = self.cost_missed * self.cost_declined / (self.cost_missed + self.cost_declined)
+            if self.cost_review >= dearest:
+                raise ValueError(
+                    f"a review that costs {dearest:g} or more is never cheaper than a decision without one"
+                )
+        return self
+
+
+_NEEDED: dict[str, set[str]] = {
+    "budget": set(),
+    "cost": {"cost_missed", "cost_review", "cost_declined"},
+    "false_positives": {"false_positives", "false_declines"},
+}
+
+
 class TrainingSettings(BaseModel):
     """Recorded in the bundle: the same settings, data and package versions give the same weights."""
 
@@ -63,10 +105,13 @@ class TrainingSettings(BaseModel):
 
     segments: str = Field("", description="fields whose values are judged apart too: channel,country")
     fairness: str = Field("", description="fields between whose values alerts are compared, protected ones too: age")
+    thresholds: ThresholdSettings = ThresholdSettings()
     gates: GateSettings = GateSettings()
 
     @model_validator(mode="after")
     def _shares(self) -> "TrainingSettings":
         if self.validation_share + self.test_share > 0.8:
             raise ValueError("validation_share and test_share leave less than 20 % to train on")
+        if self.review_rate and self.decline_rate and self.decline_rate > self.review_rate:
+            raise ValueError("decline_rate above review_rate: more would be declined than alerted")
         return self

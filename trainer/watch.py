@@ -1,4 +1,4 @@
-"""Retraining unattended: one run at a time, on a schedule; a run that fails leaves everything as it was.
+"""Retraining unattended: one run at a time, on a schedule and on drift; one that fails leaves everything as it was.
 
 Every day, and before each run, a challenger in shadow is compared with the champion.
 """
@@ -16,6 +16,7 @@ from streamscore.core.history import EntityHistory
 from streamscore.errors import StreamScoreError
 from streamscore.store import ModelStore
 from trainer.comparison import compared, settle
+from trainer.drifting import drifted
 from trainer.metrics import TrainerMetrics
 from trainer.run import Job, Progress, Source, place, train_once
 from trainer.settings import TrainingSettings
@@ -29,27 +30,35 @@ log = logging.getLogger("trainer.watch")
 
 
 class Watch(NamedTuple):
-    """What is retrained: of which archive, into which store, by which settings, how often."""
+    """What is retrained: of which archive, into which store, by which settings, how often, and how often it looks
+    for drift, None for never.
+    """
 
     url: str
     event_type: EventType
     store: ModelStore
     settings: TrainingSettings
     every: timedelta
+    drift_every: timedelta | None = None
 
 
 def watch(
     what: Watch, metrics: TrainerMetrics, clock: Callable[[], datetime], stopped: Callable[[float], bool]
 ) -> None:
     """Retrain until stopped; `stopped` waits so many seconds and says whether to stop."""
-    wait, compare_at = 0.0, datetime.min.replace(tzinfo=UTC)
+    compare_at = drift_at = datetime.min.replace(tzinfo=UTC)
+    wait = 0.0
     while not stopped(wait):
         wait, now = LOOK_SECONDS, clock()
         if due(what, now):
             wait = LOOK_SECONDS if retrained(what, metrics, now) else AGAIN_SECONDS
-        elif now >= compare_at:
+            continue
+        if now >= compare_at:
             compare_at = now + min(COMPARE_EVERY, what.every)
             challenged(what, metrics, now)
+        if what.drift_every and now >= drift_at:
+            wait = LOOK_SECONDS if followed(what, metrics, now) else AGAIN_SECONDS
+            drift_at = now + what.drift_every if wait == LOOK_SECONDS else now
 
 
 def due(what: Watch, now: datetime) -> bool:
@@ -60,6 +69,15 @@ def due(what: Watch, now: datetime) -> bool:
     except StreamScoreError as error:
         log.warning("%s", error)
         return False
+
+
+def followed(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
+    """Look for drift, and retrain where there is some; whether both went well."""
+    why = drifted(what.url, what.event_type, what.store, metrics, now)
+    if why:
+        log.info("retraining before its day: %s", why)
+        return retrained(what, metrics, now) is not None
+    return why is not None
 
 
 def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest | None:

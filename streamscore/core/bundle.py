@@ -5,11 +5,13 @@ Only plain numbers and declarations are kept here; the network stays in its `.ke
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from streamscore.core.bins import Bins, bins_of
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
@@ -19,6 +21,8 @@ from streamscore.core.profile import Profile
 
 # float32 sums of a few hundred terms differ by about 1e-6 between devices and batch shapes.
 RISK_TOLERANCE = 2e-5
+# What the risks are called beside the features.
+RISK = "published risk"
 
 
 class _Value(BaseModel):
@@ -97,7 +101,8 @@ class Thresholds(_Value):
 class Manifest(_Value):
     """What a bundle says of itself. `files` gives the sha256 of every other file in it, `digest` that of the rest.
 
-    `profiles` is how the values of each feature lay in the training part.
+    `profiles` is how the values of each feature lay in the training part, `risks` how its own lay in the validation
+    part, which its weights have not seen.
     """
 
     format: Literal[1] = 1
@@ -112,6 +117,7 @@ class Manifest(_Value):
     settings: dict[str, Any]
     packages: dict[str, str]
     profiles: dict[str, Profile] = {}
+    risks: Profile | None = None
     files: dict[str, str] = {}
     digest: str = ""
 
@@ -152,6 +158,20 @@ class Bundle:
     event_type: EventType
     features: FeatureSet
     scorer: Scorer
+
+    @cached_property
+    def bins(self) -> Bins:
+        """The bins in which what it scores is counted."""
+        known = comparable(self.manifest, self.features)
+        profiles = known | ({RISK: self.manifest.risks} if self.manifest.risks else {})
+        return bins_of(self.manifest.version, profiles, {name: self.features.names.index(name) for name in known})
+
+
+def comparable(model: Manifest, features: FeatureSet) -> dict[str, Profile]:
+    """The profiles of features that can be compared with later values."""
+    return {
+        f.name: model.profiles[f.name] for f in features.features if f.name in model.profiles and not f.of_time_alone
+    }
 
 
 def golden_matrix(event_type: EventType, features: FeatureSet, events: list[bytes]) -> np.ndarray:

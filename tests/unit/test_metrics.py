@@ -27,6 +27,8 @@ NAMES = {
     "streamscore_event_age_seconds": "histogram",
     "streamscore_events_consumed": "counter",
     "streamscore_events_scored": "counter",
+    "streamscore_feature_expected": "gauge",
+    "streamscore_feature_values": "counter",
     "streamscore_ignored_fields": "counter",
     "streamscore_model_info": "gauge",
     "streamscore_model_load_failures": "counter",
