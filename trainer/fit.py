@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from streamscore.core.bundle import Calibration
+from streamscore.core.bundle import Calibration, Scaler
 from streamscore.errors import SettingsError
+from trainer.loss import loss_of
 from trainer.network import mean_of, side_by_side
 from trainer.settings import TrainingSettings
 
@@ -35,9 +36,9 @@ OnEpoch = Callable[[Epoch], None]
 Part = tuple[np.ndarray, np.ndarray]  # scaled columns, labels
 
 
-def fit(train: Part, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> Any:
+def fit(train: Part, validation: Part, scaler: Scaler, settings: TrainingSettings, on_epoch: OnEpoch) -> Any:
     """The network with the averaged weights of its best epoch."""
-    members = _compiled(train, settings)
+    members = _compiled(train, scaler, settings)
     network = mean_of(members)
     best = BestEpoch(network, validation, settings.epochs, on_epoch)
     _fit(members, train, settings, [best])
@@ -45,18 +46,18 @@ def fit(train: Part, validation: Part, settings: TrainingSettings, on_epoch: OnE
     return network
 
 
-def fit_all(train: Part, settings: TrainingSettings) -> Any:
+def fit_all(train: Part, scaler: Scaler, settings: TrainingSettings) -> Any:
     """The network with the averaged weights of the last epoch: how many there are was found on other rows."""
-    members = _compiled(train, settings)
+    members = _compiled(train, scaler, settings)
     _fit(members, train, settings, [])
     return mean_of(members)
 
 
-def _compiled(train: Part, settings: TrainingSettings) -> Any:
+def _compiled(train: Part, scaler: Scaler, settings: TrainingSettings) -> Any:
     keras.utils.set_random_seed(settings.seed)
-    members = side_by_side(train[0].shape[1], settings)
+    members = side_by_side(scaler, settings)
     steps = -(-len(train[0]) // _batch(train, settings))
-    members.compile(optimizer=_optimizer(steps, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    members.compile(optimizer=_optimizer(steps, settings), loss=loss_of(settings))
     return members
 
 

@@ -11,11 +11,12 @@ from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
-from trainer import dataset, groups, plots
+from trainer import dataset, groups, own_network, plots
 from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
 from trainer.fit import OnEpoch, calibrate, fit, logits
 from trainer.judging import Candidate, importance, judged
+from trainer.network import network_of
 from trainer.page import page
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
@@ -50,6 +51,7 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
     A failed run leaves the store as it was.
     """
     groups.check(job.event_type, job.settings)
+    network_of(job.settings.preset)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -65,9 +67,10 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
     scaler = fit_scaler(event_type.features, data.matrix[parts.train])
+    own_network.check(scaler, settings)
     rows = Scaled(data, parts, scaled(scaler, data.matrix))
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
-    network = fit(rows.part(parts.train), rows.part(parts.validation), settings, told.epoch)
+    network = fit(rows.part(parts.train), rows.part(parts.validation), scaler, settings, told.epoch)
     choosing, labels = rows.part(parts.validation)
     trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
     told.say("judging it beside the baselines and the champion")

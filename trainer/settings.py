@@ -1,10 +1,10 @@
 """What one training run may be told; everything has a default that suits an unattended run."""
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Preset = Literal["default", "dense", "logistic"]
+Preset = Literal["default", "dense", "logistic", "linear"]
 
 
 class GateSettings(BaseModel):
@@ -36,7 +36,11 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    preset: Preset = Field("default", description="network: default (256-128-64), dense (64-32) or logistic")
+    preset: str = Field(
+        "default",
+        description="network: default (256-128-64), dense (64-32), logistic, linear (least squares), or your own as "
+        "module:function",
+    )
     window_days: float | None = Field(
         None, gt=0, lt=100_000, description="days of events to learn from, the newest; all if unset"
     )
@@ -64,6 +68,13 @@ class TrainingSettings(BaseModel):
     segments: str = Field("", description="fields whose values are judged apart too: channel,country")
     fairness: str = Field("", description="fields between whose values alerts are compared, protected ones too: age")
     gates: GateSettings = GateSettings()
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, preset: str) -> str:
+        if preset not in get_args(Preset) and ":" not in preset:
+            raise ValueError(f"{preset} is none of {', '.join(get_args(Preset))}, nor module:function of your own")
+        return preset
 
     @model_validator(mode="after")
     def _shares(self) -> "TrainingSettings":

@@ -68,6 +68,12 @@ class Scaler(_Value):
         """int64 (scaled columns,): the index of the feature that each scaled column comes from."""
         return np.repeat(np.arange(len(self.columns)), [scaled_width(column) for column in self.columns])
 
+    @property
+    def places(self) -> dict[str, slice]:
+        """Where in the scaled columns each feature's own stand."""
+        ends = np.cumsum([scaled_width(column) for column in self.columns]).tolist()
+        return {c.feature: slice(end - scaled_width(c), end) for c, end in zip(self.columns, ends, strict=True)}
+
 
 def scaled_width(column: NumericScale | CategoryScale) -> int:
     """How many scaled columns a feature becomes."""

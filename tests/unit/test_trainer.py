@@ -20,7 +20,7 @@ from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
 from trainer.run import Job, Source, place, train_once
 from trainer.scaling import fit_scaler, scaled
-from trainer.settings import Preset, TrainingSettings
+from trainer.settings import TrainingSettings
 
 SMALL = simulated("application", 2000)
 JUDGED: dict[str, Any] = {"verdict": "promote", "reasons": ["every gate holds"], "champion": None, "gates": []}
@@ -33,20 +33,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    """Scaled columns and labels to train and to choose by."""
+def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """Scaled columns and labels to train and to choose by, and their scaler."""
     data = dataset.read(str(small), APPLICATION, tmp_path_factory.mktemp("work"))
     cut = dataset.split(data, APPLICATION, QUICK)
-    columns = scaled(fit_scaler(APPLICATION.features, data.matrix[cut.train]), data.matrix)
-    return tuple((columns[rows], data.labels[rows]) for rows in (cut.train, cut.validation))
+    scaler = fit_scaler(APPLICATION.features, data.matrix[cut.train])
+    columns = scaled(scaler, data.matrix)
+    return *((columns[rows], data.labels[rows]) for rows in (cut.train, cut.validation)), scaler
 
 
-def fitted(parts: tuple[Any, Any], preset: Preset, seed: int = 0, **more: Any) -> Any:
+def fitted(parts: tuple[Any, ...], preset: str, seed: int = 0, **more: Any) -> Any:
     settings = TrainingSettings(preset=preset, epochs=2, batch=64, seed=seed, **more)
     return fit(*parts, settings, lambda _: None)
 
 
-def test_another_seed_gives_other_weights(parts: tuple[Any, Any]) -> None:
+def test_another_seed_gives_other_weights(parts: tuple[Any, ...]) -> None:
     """The seed decides the weights."""
     one, other = (fitted(parts, "logistic", seed).get_weights() for seed in (4, 5))
     assert not np.array_equal(one[0], other[0])
@@ -89,7 +90,7 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     assert place(stores[0], first.model_copy(update={"metrics": {"judgement": judgements[0]}}), True) == "champion"
 
 
-def test_a_fit_that_runs_away(parts: tuple[Any, Any]) -> None:
+def test_a_fit_that_runs_away(parts: tuple[Any, ...]) -> None:
     """A rate at which the numbers become infinite ends the run with the setting to change."""
     with pytest.raises(SettingsError, match=r"the fit failed in epoch 1, .* lower learning_rate"):
         fitted(parts, "dense", learning_rate=1e30)
@@ -130,17 +131,17 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert done.stderr.splitlines()[-1].startswith("think twice before this model decides anything: its average")
 
 
-@pytest.mark.parametrize("preset", ["default", "dense", "logistic"])
-def test_every_preset_trains(parts: tuple[Any, Any], preset: Preset) -> None:
+@pytest.mark.parametrize("preset", ["default", "dense", "logistic", "linear"])
+def test_every_preset_trains(parts: tuple[Any, ...], preset: str) -> None:
     """Each preset learns: on what it was trained on it ranks far better than chance."""
-    (columns, labels), _ = parts
+    (columns, labels), *_ = parts
     found = logits(fitted(parts, preset, learning_rate=0.02), columns)
     assert found.shape == labels.shape
     positive, negative = found[labels], found[~labels]
     assert (positive[:, None] > negative[None, :]).mean() > 0.65
 
 
-def test_the_best_epoch_is_kept(parts: tuple[Any, Any]) -> None:
+def test_the_best_epoch_is_kept(parts: tuple[Any, ...]) -> None:
     """Of several epochs the weights of the best on validation are kept, and each epoch is told."""
     told: list[Any] = []
     network = fit(*parts, TrainingSettings(preset="logistic", epochs=3, batch=128), told.append)
@@ -165,7 +166,7 @@ def test_calibration_keeps_the_ranking() -> None:
     assert risks.mean() == pytest.approx(labels.mean(), abs=0.002)
 
 
-def test_scaler_sees_the_training_part_only(parts: tuple[Any, Any]) -> None:
+def test_scaler_sees_the_training_part_only(parts: tuple[Any, ...]) -> None:
     """The scaler's numbers are those of the rows it is given: other rows change nothing."""
     features = APPLICATION.features
     matrix = np.random.default_rng(1).lognormal(3, 1, (600, len(features.features))).astype(np.float32)

@@ -1,0 +1,71 @@
+"""Small tables from which something is to be learnt, and how well a network learnt it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from streamscore.core.bundle import Scaler
+from streamscore.core.feature import Feature, FeatureSet, as_is
+from trainer.evaluate import calibration_error
+from trainer.fit import Part, calibrate, fit, logits
+from trainer.scaling import fit_scaler, scaled
+from trainer.settings import TrainingSettings
+
+NUMBERS = 4
+
+
+class Lesson(NamedTuple):
+    """Scaled columns and labels to learn from, to choose by and to judge on, and their scaler."""
+
+    train: Part
+    validation: Part
+    test: Part
+    scaler: Scaler
+
+    def fitted(self, **settings: Any) -> Any:
+        """The network of some settings; few epochs unless they say otherwise."""
+        chosen = TrainingSettings(**{"preset": "dense", "epochs": 4, "batch": 128, **settings})
+        return fit(self.train, self.validation, self.scaler, chosen, lambda _: None)
+
+
+def features(count: int = NUMBERS) -> FeatureSet:
+    """Numeric features x0, x1 and so on."""
+    return FeatureSet(tuple(Feature(f"x{j}", (f"x{j}",), as_is, f"x{j}") for j in range(count)))
+
+
+def lesson(rows: int = 3000, rate: float = 0.1, seed: int = 0) -> Lesson:
+    """Rows of which so many are positive: their odds are those of x0, and of whether x1 and x2 have one sign."""
+    random = np.random.default_rng(seed)
+    matrix = random.normal(0, 1, (2 * rows, NUMBERS)).astype(np.float32)
+    odds = matrix[:, 0] + 2 * np.sign(matrix[:, 1] * matrix[:, 2]) + random.logistic(0, 0.5, 2 * rows)
+    return parts(features(), matrix, odds > np.quantile(odds, 1 - rate))
+
+
+def parts(of: FeatureSet, matrix: np.ndarray, labels: np.ndarray) -> Lesson:
+    """The first half to learn from, a quarter to choose by, and the rest."""
+    half, cut = len(labels) // 2, 3 * len(labels) // 4
+    scaler = fit_scaler(of, matrix[:half])
+    columns = scaled(scaler, matrix)
+    rows = (slice(None, half), slice(half, cut), slice(cut, None))
+    return Lesson(*((columns[part], labels[part]) for part in rows), scaler)
+
+
+def auc(network: Any, part: Part) -> float:
+    """How well a network ranks a part."""
+    return float(roc_auc_score(part[1], logits(network, part[0])))
+
+
+def precision(network: Any, part: Part) -> float:
+    """The average precision of a network on a part."""
+    return float(average_precision_score(part[1], logits(network, part[0])))
+
+
+def errors(network: Any, given: Lesson) -> tuple[float, float]:
+    """The expected calibration error on the test part before calibration and after it."""
+    raw = logits(network, given.test[0])
+    found = calibrate(logits(network, given.validation[0]), given.validation[1])
+    return tuple(
+        calibration_error(given.test[1], 1 / (1 + np.exp(-logit)))
+        for logit in (raw, found.slope * raw + found.intercept)
+    )
