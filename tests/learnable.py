@@ -35,19 +35,19 @@ def features(count: int = NUMBERS) -> FeatureSet:
 
 
 def lesson(rows: int = 3000, rate: float = 0.1, seed: int = 0) -> Lesson:
-    """Rows of which so many are positive: their odds are those of x0, and of whether x1 and x2 have one sign."""
+    """So many rows to learn from, a share of them positive, by x0 and by whether x1 and x2 have one sign."""
     random = np.random.default_rng(seed)
-    matrix = random.normal(0, 1, (2 * rows, NUMBERS)).astype(np.float32)
-    odds = matrix[:, 0] + 2 * np.sign(matrix[:, 1] * matrix[:, 2]) + random.logistic(0, 0.5, 2 * rows)
+    matrix = random.normal(0, 1, (4 * rows, NUMBERS)).astype(np.float32)
+    odds = matrix[:, 0] + 2 * np.sign(matrix[:, 1] * matrix[:, 2]) + random.logistic(0, 0.5, 4 * rows)
     return parts(features(), matrix, odds > np.quantile(odds, 1 - rate))
 
 
 def parts(of: FeatureSet, matrix: np.ndarray, labels: np.ndarray) -> Lesson:
-    """The first half to learn from, a quarter to choose by, and the rest."""
-    half, cut = len(labels) // 2, 3 * len(labels) // 4
-    scaler = fit_scaler(of, matrix[:half])
+    """The first quarter to learn from, another to choose by, and the rest to judge on."""
+    first, second = len(labels) // 4, len(labels) // 2
+    scaler = fit_scaler(of, matrix[:first])
     columns = scaled(scaler, matrix)
-    rows = (slice(None, half), slice(half, cut), slice(cut, None))
+    rows = (slice(None, first), slice(first, second), slice(second, None))
     return Lesson(*((columns[part], labels[part]) for part in rows), scaler)
 
 

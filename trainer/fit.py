@@ -57,7 +57,7 @@ def _compiled(train: Part, scaler: Scaler, settings: TrainingSettings) -> Any:
     keras.utils.set_random_seed(settings.seed)
     members = side_by_side(scaler, settings)
     steps = -(-len(train[0]) // _batch(train, settings))
-    members.compile(optimizer=_optimizer(steps, settings), loss=loss_of(settings))
+    members.compile(optimizer=_optimizer(steps, settings), loss=loss_of(settings, float(train[1].mean())))
     return members
 
 

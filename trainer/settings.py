@@ -1,6 +1,6 @@
 """What one training run may be told; everything has a default that suits an unattended run."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -62,6 +62,12 @@ class TrainingSettings(BaseModel):
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     members: int = Field(1, ge=1, le=64, description="networks trained side by side; their mean is the model")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")
+    positive_weight: Annotated[float, Field(gt=0, le=1e6)] | Literal["balanced"] = Field(
+        1.0, description="weight of a positive in the loss; balanced: as many as there are negatives to one"
+    )
+    focal_gamma: float = Field(
+        0.0, ge=0, le=10, description="of the focal loss: how much less events count that are already right"
+    )
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
 
@@ -77,7 +83,9 @@ class TrainingSettings(BaseModel):
         return preset
 
     @model_validator(mode="after")
-    def _shares(self) -> "TrainingSettings":
+    def _together(self) -> "TrainingSettings":
+        if self.preset == "linear" and self.focal_gamma:
+            raise ValueError("focal_gamma focuses cross-entropy, and preset linear is fitted by least squares")
         if self.validation_share + self.test_share > 0.8:
             raise ValueError("validation_share and test_share leave less than 20 % to train on")
         return self
