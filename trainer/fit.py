@@ -40,7 +40,7 @@ def fit(train: Part, validation: Part, scaler: Scaler, settings: TrainingSetting
     """The network with the averaged weights of its best epoch."""
     members = _compiled(train, scaler, settings)
     network = mean_of(members)
-    best = BestEpoch(network, validation, settings.epochs, on_epoch)
+    best = BestEpoch(network, validation, settings, on_epoch)
     _fit(members, train, settings, [best])
     network.set_weights(best.weights)
     return network
@@ -97,10 +97,11 @@ def _optimizer(steps: int, settings: TrainingSettings) -> Any:
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framework asks for a subclass
     """Judges each epoch on the validation part and keeps the best weights; a tie keeps the earlier."""
 
-    def __init__(self, network: Any, validation: Part, epochs: int, on_epoch: OnEpoch) -> None:
+    def __init__(self, network: Any, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> None:
         super().__init__()
-        self._network, self._validation, self._epochs, self._on_epoch = network, validation, epochs, on_epoch
-        self._best = -1.0
+        self._network, self._validation, self._on_epoch = network, validation, on_epoch
+        self._epochs, self._patience = settings.epochs, settings.patience or settings.epochs
+        self._best, self._best_epoch = -1.0, 0
         self._started = time.monotonic()
         self.weights: list[np.ndarray] = []
 
@@ -113,7 +114,9 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framewor
             )
         precision = float(average_precision_score(labels, found))
         if precision > self._best:
-            self._best, self.weights = precision, self._network.get_weights()
+            self._best, self._best_epoch, self.weights = precision, epoch, self._network.get_weights()
+        if epoch - self._best_epoch >= self._patience:
+            self.model.stop_training = True
         spent = time.monotonic() - self._started
         left = spent / (epoch + 1) * (self._epochs - epoch - 1)
         self._on_epoch(Epoch(epoch + 1, self._epochs, (logs or {}).get("loss", float("nan")), precision, left))

@@ -57,11 +57,22 @@ def network_of(preset: str) -> Network:
 def side_by_side(scaler: Scaler, settings: TrainingSettings) -> Any:
     """The members of an ensemble, each with a start of its own: one logit per member."""
     build = network_of(settings.preset)
-    networks = [build(scaler, settings) for _ in range(settings.members)]
+    networks = [_penalised(build(scaler, settings), settings) for _ in range(settings.members)]
     if len(networks) == 1:
         return networks[0]
     inputs = keras.Input((len(scaler.baseline),))
     return keras.Model(inputs, keras.layers.Concatenate()([network(inputs) for network in networks]))
+
+
+def _penalised(network: Any, settings: TrainingSettings) -> Any:
+    """The network with a penalty on its kernels, while it is trained: its file knows of none."""
+    if settings.l1 or settings.l2:
+        # Each member's own loss counts as one of so many in their mean, and so must its penalty.
+        penalty = keras.regularizers.L1L2(settings.l1 / settings.members, settings.l2 / settings.members)
+        for weights in getattr(network, "trainable_weights", []):
+            if len(weights.shape) > 1:
+                weights.regularizer = penalty
+    return network
 
 
 def mean_of(members: Any) -> Any:

@@ -68,6 +68,11 @@ class TrainingSettings(BaseModel):
     focal_gamma: float = Field(
         0.0, ge=0, le=10, description="of the focal loss: how much less events count that are already right"
     )
+    l1: float = Field(0.0, ge=0, description="of the penalty on the size of weights, which makes many of them 0")
+    l2: float = Field(0.0, ge=0, description="of the penalty on the square of weights")
+    patience: int | None = Field(
+        None, ge=1, description="epochs without a better one after which training ends; never before the last if unset"
+    )
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
 

@@ -147,7 +147,7 @@ def test_the_best_epoch_is_kept(parts: tuple[Any, ...]) -> None:
     network = fit(*parts, TrainingSettings(preset="logistic", epochs=3, batch=128), told.append)
     assert [(epoch.number, epoch.epochs) for epoch in told] == [(1, 3), (2, 3), (3, 3)]
     assert told[-1].seconds_left == 0
-    judge = BestEpoch(network, parts[1], 1, told.append)
+    judge = BestEpoch(network, parts[1], TrainingSettings(epochs=1), told.append)
     judge.on_epoch_end(0, {"loss": 0.0})
     assert told[-1].average_precision == pytest.approx(max(epoch.average_precision for epoch in told[:3]))
 
