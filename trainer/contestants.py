@@ -12,7 +12,8 @@ from sklearn.model_selection import train_test_split
 from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
 from trainer.boosting import Library, staged, tuned
-from trainer.fit import Part, fit_all, logits
+from trainer.distil import fitted_to_all
+from trainer.fit import Part, logits
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
@@ -46,7 +47,7 @@ def lesson(event_type: EventType, train: Part, test: np.ndarray, settings: Train
 
 
 def _network(given: Lesson) -> np.ndarray:
-    network = fit_all((given.scaled_train, given.train[1]), given.scaler, given.settings)
+    network = fitted_to_all((given.scaled_train, given.train[1]), given.scaler, given.settings)
     return 1 / (1 + np.exp(-logits(network, given.scaled_test)))
 
 

@@ -19,11 +19,14 @@ ROWS = 16
 
 
 def check(scaler: Scaler, settings: TrainingSettings) -> None:
-    """Nothing for a preset; SettingsError that says why a worker could not serve what the import path builds."""
-    name = settings.preset
-    if name in NETWORKS:
-        return
-    one = settings.model_copy(update={"members": 1})
+    """Nothing for a preset; SettingsError that says why a worker could not serve what an import path builds."""
+    for name in (settings.preset, settings.student):
+        if name and name not in NETWORKS:
+            _check(name, scaler, settings)
+
+
+def _check(name: str, scaler: Scaler, settings: TrainingSettings) -> None:
+    one = settings.model_copy(update={"preset": name, "members": 1})
     try:
         network = side_by_side(scaler, one)
     except SettingsError:

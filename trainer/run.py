@@ -14,7 +14,8 @@ from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
 from trainer import dataset, groups, own_network, plots
 from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
-from trainer.fit import OnEpoch, calibrate, fit, logits
+from trainer.distil import fitted
+from trainer.fit import OnEpoch, calibrate, logits
 from trainer.judging import Candidate, importance, judged
 from trainer.network import network_of
 from trainer.page import page
@@ -51,7 +52,8 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
     A failed run leaves the store as it was.
     """
     groups.check(job.event_type, job.settings)
-    network_of(job.settings.preset)
+    for name in filter(None, (job.settings.preset, job.settings.student)):
+        network_of(name)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +72,7 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     own_network.check(scaler, settings)
     rows = Scaled(data, parts, scaled(scaler, data.matrix))
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
-    network = fit(rows.part(parts.train), rows.part(parts.validation), scaler, settings, told.epoch)
+    network = fitted(rows.part(parts.train), rows.part(parts.validation), scaler, settings, told.epoch)
     choosing, labels = rows.part(parts.validation)
     trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
     told.say("judging it beside the baselines and the champion")

@@ -61,6 +61,9 @@ class TrainingSettings(BaseModel):
     learning_rate: float = Field(2e-3, gt=0, description="peak of the warmed-up cosine schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     members: int = Field(1, ge=1, le=64, description="networks trained side by side; their mean is the model")
+    student: str | None = Field(
+        None, description="network, such as dense, that learns from what was fitted and takes its place; none if unset"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")
     positive_weight: Annotated[float, Field(gt=0, le=1e6)] | Literal["balanced"] = Field(
         1.0, description="weight of a positive in the loss; balanced: as many as there are negatives to one"
@@ -80,10 +83,10 @@ class TrainingSettings(BaseModel):
     fairness: str = Field("", description="fields between whose values alerts are compared, protected ones too: age")
     gates: GateSettings = GateSettings()
 
-    @field_validator("preset")
+    @field_validator("preset", "student")
     @classmethod
-    def _known(cls, preset: str) -> str:
-        if preset not in get_args(Preset) and ":" not in preset:
+    def _known(cls, preset: str | None) -> str | None:
+        if preset and preset not in get_args(Preset) and ":" not in preset:
             raise ValueError(f"{preset} is none of {', '.join(get_args(Preset))}, nor module:function of your own")
         return preset
 
