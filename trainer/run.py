@@ -19,7 +19,8 @@ from trainer.fit import OnEpoch, calibrate, logits
 from trainer.judging import Candidate, importance, judged
 from trainer.network import network_of
 from trainer.page import page
-from trainer.scaling import fit_scaler, scaled
+from trainer.scaler_choice import scaler_for
+from trainer.scaling import scaled
 from trainer.settings import TrainingSettings
 
 
@@ -68,7 +69,8 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
-    scaler = fit_scaler(event_type.features, data.matrix[parts.train])
+    learn, choose = ((data.matrix[part], data.labels[part]) for part in (parts.train, parts.validation))
+    scaler = scaler_for(event_type.features, learn, choose, settings)
     own_network.check(scaler, settings)
     rows = Scaled(data, parts, scaled(scaler, data.matrix))
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")

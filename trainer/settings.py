@@ -79,6 +79,11 @@ class TrainingSettings(BaseModel):
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
 
+    scaler: Literal["robust", "standard", "quantile", "auto"] = Field(
+        "robust",
+        description="of numbers: by median and quartiles, mean and deviation, or place among quantiles; auto: of each "
+        "the one by which a logistic regression does best on validation",
+    )
     segments: str = Field("", description="fields whose values are judged apart too: channel,country")
     fairness: str = Field("", description="fields between whose values alerts are compared, protected ones too: age")
     gates: GateSettings = GateSettings()
