@@ -13,6 +13,7 @@ from streamscore.core.bundle import Calibration, Scaler
 from streamscore.errors import SettingsError
 from trainer.loss import loss_of
 from trainer.network import mean_of, side_by_side
+from trainer.precision import FULL, compute_in, in_full
 from trainer.settings import TrainingSettings
 
 # Rows judged per call after an epoch.
@@ -42,6 +43,8 @@ def fit(train: Part, validation: Part, scaler: Scaler, settings: TrainingSetting
     network = mean_of(members)
     best = BestEpoch(network, validation, settings, on_epoch)
     _fit(members, train, settings, [best])
+    if settings.precision != FULL:
+        compute_in(members, FULL)
     network.set_weights(best.weights)
     return network
 
@@ -50,6 +53,8 @@ def fit_all(train: Part, scaler: Scaler, settings: TrainingSettings) -> Any:
     """The network with the averaged weights of the last epoch: how many there are was found on other rows."""
     members = _compiled(train, scaler, settings)
     _fit(members, train, settings, [])
+    if settings.precision != FULL:
+        compute_in(members, FULL)
     return mean_of(members)
 
 
@@ -58,6 +63,8 @@ def _compiled(train: Part, scaler: Scaler, settings: TrainingSettings) -> Any:
     members = side_by_side(scaler, settings)
     steps = -(-len(train[0]) // _batch(train, settings))
     members.compile(optimizer=_optimizer(steps, settings), loss=loss_of(settings, float(train[1].mean())))
+    if settings.precision != FULL:
+        compute_in(members, settings.precision)
     return members
 
 
@@ -91,7 +98,9 @@ def _optimizer(steps: int, settings: TrainingSettings) -> Any:
         warmup_steps=warm_up,
     )
     average = min(LONGEST_AVERAGE, 1 - 1 / max(2.0, steps / 5))
-    return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=average)
+    adamw = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=average)
+    # Gradients below 6e-8 are 0 in float16.
+    return keras.optimizers.LossScaleOptimizer(adamw) if settings.precision == "mixed_float16" else adamw
 
 
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framework asks for a subclass
@@ -101,13 +110,14 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framewor
         super().__init__()
         self._network, self._validation, self._on_epoch = network, validation, on_epoch
         self._epochs, self._patience = settings.epochs, settings.patience or settings.epochs
-        self._best, self._best_epoch = -1.0, 0
+        self._best, self._best_epoch, self._precision = -1.0, 0, settings.precision
         self._started = time.monotonic()
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         scaled, labels = self._validation
-        found = logits(self._network, scaled)
+        with in_full(self._network, self._precision):
+            found = logits(self._network, scaled)
         if not np.isfinite(found).all():
             raise SettingsError(
                 f"the fit failed in epoch {epoch + 1}, its numbers are infinite: lower learning_rate or weight_decay"

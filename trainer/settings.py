@@ -71,6 +71,9 @@ class TrainingSettings(BaseModel):
     focal_gamma: float = Field(
         0.0, ge=0, le=10, description="of the focal loss: how much less events count that are already right"
     )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="of computing while training; the model is float32. The others are for a GPU"
+    )
     l1: float = Field(0.0, ge=0, description="of the penalty on the size of weights, which makes many of them 0")
     l2: float = Field(0.0, ge=0, description="of the penalty on the square of weights")
     patience: int | None = Field(
