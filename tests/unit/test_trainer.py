@@ -58,11 +58,11 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     """Two runs learn the same weights to the last bit and judge them the same; the scaler sees one part only."""
     seen: list[int] = []
 
-    def spied(features: Any, matrix: np.ndarray) -> Any:
+    def spied(features: Any, matrix: np.ndarray, kinds: Any) -> Any:
         seen.append(len(matrix))
-        return fit_scaler(features, matrix)
+        return fit_scaler(features, matrix, kinds)
 
-    monkeypatch.setattr("trainer.run.fit_scaler", spied)
+    monkeypatch.setattr("trainer.scaler_choice.fit_scaler", spied)
     settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     stores = [ModelStore(str(tmp_path / name), "application") for name in ("a", "b")]
     first, second = (
