@@ -13,7 +13,7 @@ from streamscore.pseudonyms import pseudonyms
 from streamscore.settings import Settings
 from streamscore.snapshot_store import SnapshotStore
 
-TABLES = ("events", "labels", "scores")
+TABLES = ("events", "labels", "scores", "shadow")
 
 
 def erased(settings: Settings, name: str, value: str) -> Iterator[tuple[str, int]]:

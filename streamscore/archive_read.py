@@ -52,7 +52,8 @@ class Archive:
         """
         self._schemas = schemas(event_type)
         own = f"{folder.rstrip('/')}/{event_type.name}"
-        self._found = _found(own) if _found(own)["events"] else _found(folder)
+        self._folder = own if _found(own)["events"] else folder
+        self._found = _found(self._folder)
         if not self._found["events"]:
             raise DataError(f"{folder}/events holds neither a Delta table nor .parquet files")
         if len({found.naming for found in self._found.values() if isinstance(found, Snapshot)}) > 1:
@@ -73,12 +74,19 @@ class Archive:
         """Columns of labels, some rows at a time; nothing while there are none."""
         return self._read("labels", self._schemas.labels, columns, rows)
 
+    def table(self, name: str, schema: pa.Schema, wanted: pc.Expression) -> Iterator[pa.Table]:
+        """Columns of those rows of another table of the type that are wanted; nothing while there is none."""
+        found = snapshot(f"{self._folder}/{name}")
+        return iter(()) if found is None else _of_table(found, schema, wanted)
+
     def _read(self, name: str, schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
         found = self._found[name]
         if rows.as_of is not None and rows.as_of > datetime.now(UTC) - SETTLED:
             raise DataError(f"what the archive held at {rows.as_of} is not settled before {SETTLED.seconds} s later")
         if isinstance(found, Snapshot):
-            return _of_table(found, schema, columns, rows)
+            return _of_table(
+                found, pa.schema([schema.field(name) for name in columns]), _wanted(rows, ARCHIVED_AT.name)
+            )
         return _of_files(found, schema, columns, rows)
 
 
@@ -148,15 +156,14 @@ def _wanted(rows: Rows, known_at: str) -> pc.Expression | None:
     return found
 
 
-def _of_table(found: Snapshot, schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
+def _of_table(found: Snapshot, schema: pa.Schema, wanted: pc.Expression | None) -> Iterator[pa.Table]:
     """Columns of a Delta table; one that it does not have yet is null."""
-    wanted = pa.schema([schema.field(name) for name in columns])
-    there = [name for name in columns if name in found.rows.schema.names]
+    there = [name for name in schema.names if name in found.rows.schema.names]
     how = {"batch_size": BATCH, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
     with storage("the archive"):
-        for batch in found.rows.to_batches(there, filter=_wanted(rows, ARCHIVED_AT.name), **how):
+        for batch in found.rows.to_batches(there, filter=wanted, **how):
             if len(batch):
-                yield pa.table([_or_null(batch, field) for field in wanted], wanted)
+                yield pa.table([_or_null(batch, field) for field in schema], schema)
 
 
 def _or_null(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from streamscore.archive_rows import ToRows, event_rows, label_rows
 from streamscore.archive_scores import UNCLAIMED, score_rows
+from streamscore.archive_shadow import SHADOW, shadow_rows
 from streamscore.core.catalogue import Limits
 from streamscore.core.event_type import EventType
 from streamscore.errors import SettingsError
@@ -32,11 +33,14 @@ def routes(settings: Settings) -> dict[str, Route]:
     inputs = {topic: find(name) for topic, name in settings.inputs.items()}
     labels = {topic: find(name) for topic, name in settings.labels.items()}
     types = _by_name([*inputs.values(), *labels.values()])
-    scores = Route((*(f"{name}/scores" for name in types), UNCLAIMED), score_rows(list(types.values())))
+    outputs, all_types = settings.outputs, list(types.values())
+    scores = Route((*(f"{name}/scores" for name in types), UNCLAIMED), score_rows(all_types))
+    shadow = Route((*(f"{name}/{SHADOW}" for name in types), UNCLAIMED), shadow_rows(all_types))
     found = {
         **{t: Route((f"{e.name}/refused", f"{e.name}/events"), event_rows(e, limits)) for t, e in inputs.items()},
         **{t: Route((f"{e.name}/refused", f"{e.name}/labels"), label_rows(e, limits)) for t, e in labels.items()},
-        settings.outputs.scores: scores,
+        outputs.scores: scores,
+        **({outputs.shadow: shadow} if outputs.shadow is not None else {}),
     }
     names = pseudonyms(settings, types.values())
     if names is None:

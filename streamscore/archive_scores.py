@@ -1,6 +1,6 @@
 """Published scores as rows: each event type has a table of its own, and what no type claims is refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,8 +59,12 @@ class PublishedScore(msgspec.Struct, frozen=True, gc=False):
 
 def score_rows(event_types: Sequence[EventType]) -> ToRows:
     """The function from records of the topic of scores to rows of each type's `scores`, and of `refused`."""
-    sheets = {event_type.name: _sheet(event_type) for event_type in event_types}
-    parse = msgspec.json.Decoder(PublishedScore).decode
+    return claimed_rows(PublishedScore, {event_type.name: _sheet(event_type) for event_type in event_types})
+
+
+def claimed_rows(kind: type[Any], sheets: Mapping[str, Sheet]) -> ToRows:
+    """The function from records that are of a kind, to the sheet of the event type that each names, or to `refused`."""
+    parse = msgspec.json.Decoder(kind).decode
 
     def rows(records: Sequence[Record], now: datetime) -> Rows:
         entries: dict[str, list[Entry]] = {name: [] for name in sheets}

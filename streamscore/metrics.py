@@ -88,6 +88,7 @@ class Metrics:
         self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
         self._add_histograms()
         self._add_history()
+        self._add_shadow()
 
     def _add_histograms(self) -> None:
         self.age = BatchHistogram(
@@ -143,6 +144,24 @@ class Metrics:
             "streamscore_partitions_apart_seconds", "How far partitions are apart in event time", by_type, registry=r
         )
         self._counted: dict[tuple[str, str], int] = {}
+
+    def _add_shadow(self) -> None:
+        r, by_type = self.registry, ["event_type"]
+        self.shadow = Counter(
+            "streamscore_shadow_events",
+            "Events that a challenger was to score: scored, skipped while it was behind, failed when it raised",
+            ["event_type", "what"],
+            registry=r,
+        )
+        self.shadow_lost = Counter(
+            "streamscore_shadow_lost", "Risks of challengers that Kafka did not take", registry=r
+        )
+        self._shadow_model = Gauge(
+            "streamscore_shadow_model_info", "1 for the challenger in shadow", ["event_type", "version"], registry=r
+        )
+        self.shadow_refused = Counter(
+            "streamscore_shadow_load_failures", "Challengers that were refused", by_type, registry=r
+        )
 
     def orders(self, orders: Mapping[str, EventTimeOrder]) -> None:
         """Say what is read and not yet scored, by event type, and how far its partitions are apart."""
@@ -201,6 +220,16 @@ class Metrics:
         for topic, at in newest.items():
             waiting = any(count for (name, _), count in lags.items() if name == topic)
             self.lag_seconds.labels(topic).set(max(0.0, now - at) if waiting else 0.0)
+
+    def use_challenger(self, event_type: str, version: str | None, previous: str | None) -> None:
+        """Say which challenger is in shadow now, None when there is none."""
+        if previous:
+            self._shadow_model.remove(event_type, previous)
+        for what in ("scored", "skipped", "failed"):
+            self.shadow.labels(event_type, what)  # born at 0, as those of `use_model`
+        self.shadow_refused.labels(event_type)
+        if version:
+            self._shadow_model.labels(event_type, version).set(1)
 
     def use_model(self, event_type: str, version: str, previous: str | None) -> None:
         """Say which model is in use now; the one before it is no longer shown."""

@@ -85,11 +85,25 @@ class Kafka(_Section):
 
 
 class Outputs(_Section):
-    """Where scores, alerts and dead letters go."""
+    """Where scores, alerts, dead letters and the risks of challengers go."""
 
     scores: str = Field("scores", description="topic of scores, one per event")
     alerts: str = Field("alerts", description="topic of alerts, with reasons")
     dead_letters: str = Field("dead-letters", description="topic of records that could not be scored")
+    shadow: str | None = Field(
+        None, description="topic of the challenger's risks, beside the champion's; unset, no challenger is asked"
+    )
+
+    @property
+    def topics(self) -> list[str]:
+        """Every topic that is written."""
+        return [topic for topic in (self.scores, self.alerts, self.dead_letters, self.shadow) if topic is not None]
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Outputs":
+        if self.shadow is not None and self.topics.count(self.shadow) > 1:
+            raise ValueError("shadow is another output's topic")
+        return self
 
 
 class Batch(_Section):
@@ -191,8 +205,7 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _no_loop(self) -> "Settings":
         """An output that is an input would be scored, and scored again."""
-        outputs = (self.outputs.scores, self.outputs.alerts, self.outputs.dead_letters)
-        both = sorted({*self.inputs, *self.labels} & set(outputs))
+        both = sorted({*self.inputs, *self.labels} & set(self.outputs.topics))
         if both:
             raise ValueError(f"{', '.join(both)} is an input and an output")
         return self

@@ -5,28 +5,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from streamscore.core.bundle import Scaler
 from streamscore.core.feature import Feature, FeatureSet, as_is
 from trainer.evaluate import calibration_error
-from trainer.fit import Part, calibrate, fit, logits
-from trainer.scaling import fit_scaler, scaled
+from trainer.fit import calibrate, fit, logits
+from trainer.part import Part, whole
+from trainer.scaling import fit_scaler
 from trainer.settings import TrainingSettings
 
 NUMBERS = 4
 
 
 class Lesson(NamedTuple):
-    """Scaled columns and labels to learn from, to choose by and to judge on, and their scaler."""
+    """Rows to learn from, to choose by and to judge on."""
 
     train: Part
     validation: Part
     test: Part
-    scaler: Scaler
 
     def fitted(self, **settings: Any) -> Any:
         """The network of some settings; few epochs unless they say otherwise."""
         chosen = TrainingSettings(**{"preset": "dense", "epochs": 4, "batch": 128, **settings})
-        return fit(self.train, self.validation, self.scaler, chosen, lambda _: None)
+        return fit(self.train, self.validation, chosen, lambda _: None)
 
 
 def features(count: int = NUMBERS) -> FeatureSet:
@@ -45,27 +44,25 @@ def lesson(rows: int = 3000, rate: float = 0.1, seed: int = 0) -> Lesson:
 def parts(of: FeatureSet, matrix: np.ndarray, labels: np.ndarray) -> Lesson:
     """The first quarter to learn from, another to choose by, and the rest to judge on."""
     first, second = len(labels) // 4, len(labels) // 2
-    scaler = fit_scaler(of, matrix[:first])
-    columns = scaled(scaler, matrix)
-    rows = (slice(None, first), slice(first, second), slice(second, None))
-    return Lesson(*((columns[part], labels[part]) for part in rows), scaler)
+    rows = whole(matrix, labels, fit_scaler(of, matrix[:first]))
+    return Lesson(*(rows.taken(part) for part in (slice(None, first), slice(first, second), slice(second, None))))
 
 
 def auc(network: Any, part: Part) -> float:
     """How well a network ranks a part."""
-    return float(roc_auc_score(part[1], logits(network, part[0])))
+    return float(roc_auc_score(part.labels, logits(network, part)))
 
 
 def precision(network: Any, part: Part) -> float:
     """The average precision of a network on a part."""
-    return float(average_precision_score(part[1], logits(network, part[0])))
+    return float(average_precision_score(part.labels, logits(network, part)))
 
 
 def errors(network: Any, given: Lesson) -> tuple[float, float]:
     """The expected calibration error on the test part before calibration and after it."""
-    raw = logits(network, given.test[0])
-    found = calibrate(logits(network, given.validation[0]), given.validation[1])
+    raw = logits(network, given.test)
+    found = calibrate(logits(network, given.validation), given.validation.labels)
     return tuple(
-        calibration_error(given.test[1], 1 / (1 + np.exp(-logit)))
+        calibration_error(given.test.labels, 1 / (1 + np.exp(-logit)))
         for logit in (raw, found.slope * raw + found.intercept)
     )

@@ -114,6 +114,27 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     run(what, metrics, lambda: datetime.now(UTC), stopped)
 
 
+@cli.command()
+@click.option("--archive", required=True, help="URL of an archive that holds what challengers said.")
+@click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
+@click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. gates.margin=0.01.")
+def compare(archive: str, event_type: str, store: str, values: tuple[str, ...]) -> None:
+    """Compare the challenger in shadow with the champion on mature answers, and promote it when it is no worse."""
+    from streamscore.event_types import find
+    from streamscore.store import ModelStore
+
+    chosen, settings = find(event_type), parsed(values)
+    from trainer.comparison import compared, settle
+
+    models = ModelStore(store, chosen.name)
+    found = compared(archive, chosen, models, settings)
+    if found is None:
+        say(f"there is no challenger of {chosen.name} beside a champion")
+        return
+    say(f"{found.challenger} beside {found.champion}: {found.said(settle(models, found, datetime.now(UTC)))}")
+
+
 def say_epoch(epoch: "Epoch") -> None:
     say(
         f"  epoch {epoch.number}/{epoch.epochs}  loss {epoch.loss:.5f}  "

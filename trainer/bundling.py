@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import io
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,12 +12,13 @@ from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, Thres
 from streamscore.core.event_type import EventType
 from streamscore.core.profile import Profile, counted, edges
 from streamscore.scorer import KerasScorer
-from streamscore.store import GOLDEN, NETWORK, SCALER, golden_bytes
+from streamscore.store import GOLDEN, NETWORK, SCALER
 from trainer import breakdown, dataset, evaluate
 from trainer.evaluate import Answered, Scored
-from trainer.fit import Part, logits
+from trainer.fit import logits
 from trainer.groups import fields_of, groups
 from trainer.network import as_file
+from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
 
 GOLDEN_ROWS = 32
@@ -26,14 +28,14 @@ PACKAGES = ("streamscore", "keras", "tensorflow", "tensorflow-cpu", "jax", "nump
 
 
 class Scaled(NamedTuple):
-    """What a run works on: the cleaned data, its parts, and its scaled columns."""
+    """What a run works on: the cleaned data, its parts, and how its columns are scaled."""
 
     data: dataset.Dataset
     parts: dataset.Split
-    scaled: np.ndarray
+    scaler: Scaler
 
     def part(self, rows: np.ndarray) -> Part:
-        return self.scaled[rows], self.data.labels[rows]
+        return Part(self.data.matrix, rows, self.data.labels[rows], self.scaler)
 
 
 class Trained(NamedTuple):
@@ -43,15 +45,15 @@ class Trained(NamedTuple):
     scaler: Scaler
     calibration: Calibration
 
-    def risks(self, rows: np.ndarray) -> np.ndarray:
-        """Calibrated risks of scaled rows."""
-        logit = self.calibration.slope * logits(self.network, rows) + self.calibration.intercept
+    def risks(self, part: Part) -> np.ndarray:
+        """Calibrated risks, float64 (rows,)."""
+        logit = self.calibration.slope * logits(self.network, part) + self.calibration.intercept
         return 1 / (1 + np.exp(-logit))
 
 
 def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile] | None = None) -> dict[str, Profile]:
     """How the features of rows lie, in bins of their own or in those of other profiles."""
-    few = _few(matrix)
+    few = spread(matrix, PROFILED)
     names = event_type.features.names
     return {
         name: counted(few[:, j], bins[name].edges if bins else edges(few[:, j]))
@@ -60,20 +62,12 @@ def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile]
     }
 
 
-def _few(rows: np.ndarray) -> np.ndarray:
-    return rows[:: max(1, len(rows) // PROFILED)]
-
-
 def scored(event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings) -> Scored:
     """The risks of the test part, by the network and by the baselines."""
-    data, (train, test) = rows.data, (rows.parts.train, rows.parts.test)
-    answered = Answered(data.labels[test], data.times[test], settings.review_rate or event_type.review_rate)
-    beside = evaluate.baselines(
-        (data.matrix[train], rows.scaled[train], data.labels[train]),
-        (data.matrix[test], rows.scaled[test]),
-        settings.seed,
-    )
-    return Scored(answered, trained.risks(rows.scaled[test]), beside)
+    train, test = rows.part(rows.parts.train), rows.part(rows.parts.test)
+    budget = settings.review_rate or event_type.review_rate
+    beside = evaluate.baselines(train, test, settings.seed)
+    return Scored(Answered(test.labels, rows.data.times[test.rows], budget), trained.risks(test), beside)
 
 
 def manifest_of(
@@ -82,12 +76,12 @@ def manifest_of(
     """What the bundle says of itself; not yet how it was judged against the champion."""
     data, parts = rows.data, rows.parts
     chosen = evaluate.thresholds(
-        trained.risks(rows.scaled[parts.validation]),
+        trained.risks(rows.part(parts.validation)),
         settings.review_rate or event_type.review_rate,
         settings.decline_rate or event_type.decline_rate,
     )
-    lain = profiles(event_type, data.matrix[parts.train])
-    now_lain = profiles(event_type, data.matrix[_few(parts.test)], lain)
+    lain = profiles(event_type, data.matrix[spread(parts.train, PROFILED)])
+    now_lain = profiles(event_type, data.matrix[spread(parts.test, PROFILED)], lain)
     first, last = (dataset.at(time) for time in data.times[[0, -1]])
     return Manifest(
         version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
@@ -124,7 +118,7 @@ def _metrics(
 ) -> dict[str, Any]:
     """How good it is on the test part, also by month and by group, and whether its risks moved since training."""
     (answered, risks, beside), parts = found, rows.parts
-    before = {name: _few(getattr(parts, name)) for name in ("train", "validation")}
+    before = {name: spread(getattr(parts, name), PROFILED) for name in ("train", "validation")}
     by = {
         name: groups(rows.data.events, parts.test, fields_of(getattr(settings, name)))
         for name in ("segments", "fairness")
@@ -136,7 +130,7 @@ def _metrics(
         "months": breakdown.months(answered, risks),
         "segments": breakdown.segments(answered, risks, by["segments"]),
         "fairness": breakdown.fairness(answered.labels, risks, chosen, by["fairness"]),
-        "stability": {name: breakdown.stable(trained.risks(rows.scaled[some]), risks) for name, some in before.items()},
+        "stability": {name: breakdown.stable(trained.risks(rows.part(some)), risks) for name, some in before.items()},
         "weights": weights_digest(trained),
     }
 
@@ -172,3 +166,10 @@ def files_of(event_type: EventType, rows: Scaled, trained: Trained) -> dict[str,
         SCALER: trained.scaler.model_dump_json(indent=1).encode(),
         GOLDEN: golden_bytes(Golden(events, matrix, scorer.risks(matrix))),
     }
+
+
+def golden_bytes(golden: Golden) -> bytes:
+    """Golden rows as the bytes of `golden.npz`."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
+    return buffer.getvalue()

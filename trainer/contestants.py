@@ -11,9 +11,10 @@ from sklearn.model_selection import train_test_split
 
 from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
-from trainer.boosting import Library, staged, tuned
+from trainer.boosting import Library, Part, staged, tuned
 from trainer.distil import fitted_to_all
-from trainer.fit import Part, logits
+from trainer.fit import logits
+from trainer.part import whole
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
@@ -47,8 +48,9 @@ def lesson(event_type: EventType, train: Part, test: np.ndarray, settings: Train
 
 
 def _network(given: Lesson) -> np.ndarray:
-    network = fitted_to_all((given.scaled_train, given.train[1]), given.scaler, given.settings)
-    return 1 / (1 + np.exp(-logits(network, given.scaled_test)))
+    network = fitted_to_all(whole(*given.train, given.scaler), given.settings)
+    test = whole(given.test, np.zeros(len(given.test), bool), given.scaler)
+    return 1 / (1 + np.exp(-logits(network, test)))
 
 
 def _dense(given: Lesson) -> np.ndarray:

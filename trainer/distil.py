@@ -7,34 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from streamscore.core.bundle import Scaler
-from trainer.fit import OnEpoch, Part, calibrate, fit, fit_all, logits
+from trainer.fit import OnEpoch, calibrate, fit, fit_all, logits
+from trainer.part import Part
 from trainer.settings import TrainingSettings
 
 # How much the teacher's risk counts beside the label.
 TEACHER = 0.7
 
 
-def fitted(train: Part, validation: Part, scaler: Scaler, settings: TrainingSettings, on_epoch: OnEpoch) -> Any:
+def fitted(train: Part, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> Any:
     """The network of the settings with the weights of its best epoch; if they name a student, that."""
-    network = fit(train, validation, scaler, settings, on_epoch)
+    network = fit(train, validation, settings, on_epoch)
     if not settings.student:
         return network
-    return fit(taught(network, train, validation), validation, scaler, student_of(settings), on_epoch)
+    return fit(taught(network, train, validation), validation, student_of(settings), on_epoch)
 
 
-def fitted_to_all(train: Part, scaler: Scaler, settings: TrainingSettings) -> Any:
+def fitted_to_all(train: Part, settings: TrainingSettings) -> Any:
     """The network or student with the weights of the last epoch."""
-    network = fit_all(train, scaler, settings)
-    return fit_all(taught(network, train, train), scaler, student_of(settings)) if settings.student else network
+    network = fit_all(train, settings)
+    return fit_all(taught(network, train, train), student_of(settings)) if settings.student else network
 
 
 def taught(teacher: Any, train: Part, calibrating: Part) -> Part:
     """The training part with float targets (rows,): between each label and the risk that the teacher gives."""
-    scaled, labels = train
-    found = calibrate(logits(teacher, calibrating[0]), calibrating[1])
-    risks = 1 / (1 + np.exp(-(found.slope * logits(teacher, scaled) + found.intercept)))
-    return scaled, TEACHER * risks + (1 - TEACHER) * labels
+    found = calibrate(logits(teacher, calibrating), calibrating.labels)
+    risks = 1 / (1 + np.exp(-(found.slope * logits(teacher, train) + found.intercept)))
+    return train._replace(labels=TEACHER * risks + (1 - TEACHER) * train.labels)
 
 
 def student_of(settings: TrainingSettings) -> TrainingSettings:

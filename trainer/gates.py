@@ -66,6 +66,11 @@ def gates(case: Case, settings: GateSettings) -> list[Gate]:
     return [gate(case, settings) for gate in _GATES]
 
 
+def shadow_gates(case: Case, settings: GateSettings) -> list[Gate]:
+    """The gates that ask for no more than what two models said of the same events, and what became of these."""
+    return [gate(case, settings) for gate in (_floors, _champion, _calibration, _alerts)]
+
+
 def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
     """What becomes of the model, and why. Without a champion, too little to be sure is no reason to have none."""
     failed = [gate for gate in found if not gate.holds]

@@ -8,9 +8,10 @@ import numpy as np
 from streamscore.core.bundle import Bundle
 from streamscore.errors import BundleError
 from streamscore.store import ModelStore, load
-from trainer.bundling import Scaled, Trained, profiles
+from trainer.bundling import PROFILED, Scaled, Trained, profiles
 from trainer.gates import Case, gates, verdict
 from trainer.groups import fields_of, groups
+from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
 
 # Rows scored for parity, and the batches that are timed, so many times.
@@ -69,16 +70,20 @@ def _champion(store: ModelStore, candidate: Candidate) -> Champion:
 
 
 def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) -> Case:
-    (data, parts, columns), trained, bundle, size = candidate
-    test, matrix, risks = data.labels[parts.test], data.matrix[parts.test], trained.risks(columns[parts.test])
+    (data, parts, _), trained, bundle, size = candidate
+    test = candidate.rows.part(parts.test)
+    risks, some = trained.risks(test), data.matrix[parts.test[:PARITY_ROWS]]
     before = (champion.bundle or bundle).manifest
     bins = before.profiles or bundle.manifest.profiles
-    now, features = profiles(bundle.event_type, matrix, bins), bundle.features.features
+    now, features = (
+        profiles(bundle.event_type, data.matrix[spread(parts.test, PROFILED)], bins),
+        bundle.features.features,
+    )
     rates = [float(data.labels[part].mean()) for part in (parts.train, parts.test)]
     return Case(
-        labels=test,
+        labels=test.labels,
         risks=risks,
-        champion=_risks(champion.bundle, bundle, matrix) if champion.bundle else None,
+        champion=_risks(champion.bundle, bundle, test) if champion.bundle else None,
         blocks=_blocks(candidate),
         thresholds=bundle.manifest.thresholds,
         review_rate=settings.review_rate or bundle.event_type.review_rate,
@@ -87,8 +92,8 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and f.fields != TIME},
         rates=(before.data.get("positive_rate", rates[0]), rates[1]),
         segments={g.name: g.rows for g in groups(data.events, parts.test, fields_of(settings.segments))},
-        parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(matrix[:PARITY_ROWS])).max(initial=0.0)),
-        seconds={rows: _seconds(bundle, matrix, rows) for rows in TIMED},
+        parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(some)).max(initial=0.0)),
+        seconds={rows: _seconds(bundle, some, rows) for rows in TIMED},
         size=size,
         promised=before.metrics["test"]["average_precision"] if champion.bundle else 0.0,
         unjudged=champion.unjudged,
@@ -96,10 +101,13 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
     )
 
 
-def _risks(champion: Bundle, bundle: Bundle, matrix: np.ndarray) -> np.ndarray:
+def _risks(champion: Bundle, bundle: Bundle, test: Part) -> np.ndarray:
     """The champion's risks: it has its own list of features, of those that are declared now."""
     names = bundle.features.names
-    return champion.scorer.risks(np.ascontiguousarray(matrix[:, [names.index(n) for n in champion.features.names]]))
+    own = [names.index(name) for name in champion.features.names]
+    return np.concatenate(
+        [champion.scorer.risks(np.ascontiguousarray(chunk.features()[:, own])) for chunk in test.chunks()]
+    )
 
 
 def _blocks(candidate: Candidate) -> np.ndarray:

@@ -46,19 +46,25 @@ def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, t
     """Chunks in the order of time; `folder` holds what is being sorted. DataError when the archive is not one."""
     told, fields = told_columns(event_type), [field.name for field in event_type.fields]
     risk = any(aggregate.kind == "risk" for aggregate in event_type.history)
-    places = [folder / name for name in ("events", "answers", "labels")]
+    place = folder / "labels"
+    place.mkdir()
+    known = up_to(in_order(_known(archive.labels(told, rows)), place)) if risk else None
+    for chunk in answered(archive.events(fields, rows), archive.labels(told, rows), folder, tally):
+        until = chunk["at"][-1].as_py()
+        folded = [label_columns(event_type, table) for table in known(until)] if known else []
+        yield Chunk(chunk.drop_columns(["at"]), folded)
+
+
+def answered(events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: Tally) -> Iterator[pa.Table]:
+    """Rows about events in the order of time, each event's once, with its time `at` in µs and its latest `answer`."""
+    places = [folder / name for name in ("events", "answers")]
     for place in places:
         place.mkdir()
-    answers = up_to(in_order(_answers(archive.labels(told, rows), tally), places[1]))
-    known = up_to(in_order(_known(archive.labels(told, rows)), places[2])) if risk else None
-    events = _moments(in_order(_events(archive.events(fields, rows), tally), places[0]))
-    for chunk in events:
+    answers = up_to(in_order(_answers(labels, tally), places[1]))
+    for chunk in _moments(in_order(_events(events, tally), places[0])):
         once = _once(chunk)
         tally.repeated += chunk.num_rows - once.num_rows
-        until = once["at"][-1].as_py()
-        answer = _joined(once, answers(until))
-        folded = [label_columns(event_type, table) for table in known(until)] if known else []
-        yield Chunk(once.drop_columns(["at"]).append_column(ANSWER, answer), folded)
+        yield once.append_column(ANSWER, _joined(once, answers(once["at"][-1].as_py())))
 
 
 def _events(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:

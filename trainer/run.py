@@ -1,4 +1,4 @@
-"""One training run, told in order: dataset → split → scale → fit → calibrate → evaluate → bundle → report → alias."""
+"""One training run, told in order: dataset → split → scaler → fit → calibrate → evaluate → bundle → report → alias."""
 
 import tempfile
 from collections.abc import Callable
@@ -19,8 +19,9 @@ from trainer.fit import OnEpoch, calibrate, logits
 from trainer.judging import Candidate, importance, judged
 from trainer.network import network_of
 from trainer.page import page
-from trainer.scaler_choice import scaler_for
-from trainer.scaling import scaled
+from trainer.part import spread
+from trainer.scaler_choice import LOOKED_AT, scaler_for
+from trainer.scaling import FITTED
 from trainer.settings import TrainingSettings
 
 
@@ -69,14 +70,15 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
-    learn, choose = ((data.matrix[part], data.labels[part]) for part in (parts.train, parts.validation))
+    some = (spread(parts.train, FITTED), spread(parts.validation, LOOKED_AT))
+    learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
     scaler = scaler_for(event_type.features, learn, choose, settings)
     own_network.check(scaler, settings)
-    rows = Scaled(data, parts, scaled(scaler, data.matrix))
+    rows = Scaled(data, parts, scaler)
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
-    network = fitted(rows.part(parts.train), rows.part(parts.validation), scaler, settings, told.epoch)
-    choosing, labels = rows.part(parts.validation)
-    trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
+    choosing = rows.part(parts.validation)
+    network = fitted(rows.part(parts.train), choosing, settings, told.epoch)
+    trained = Trained(network, scaler, calibrate(logits(network, choosing), choosing.labels))
     told.say("judging it beside the baselines and the champion")
     found = scored(event_type, rows, trained, settings)
     manifest = manifest_of(event_type, rows, trained, found, settings, job.now)
@@ -99,13 +101,16 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
-def place(store: ModelStore, manifest: Manifest, promote: bool) -> str | None:
-    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it."""
+def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> str | None:
+    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
+
+    While the challenger's place is `taken` by one that waits for its answers, another does not get it.
+    """
     verdict = "promote" if promote else manifest.metrics["judgement"]["verdict"]
     if verdict == "promote":
         store.promote(manifest.version)
         return "champion"
-    if verdict == "shadow":
+    if verdict == "shadow" and not taken:
         store.point("challenger", manifest.version)
         return "challenger"
     return None

@@ -7,32 +7,29 @@ from sklearn.linear_model import LogisticRegression
 
 from streamscore.core.bundle import Scaler, scaled_width
 from streamscore.core.feature import Feature, FeatureSet
+from trainer.part import spread
 from trainer.scaling import Kind, fit_scale, fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
-Part = tuple[np.ndarray, np.ndarray]  # features, labels
+Table = tuple[np.ndarray, np.ndarray]  # features, labels
 
 # Rows of a part that are enough to tell.
 LOOKED_AT = 50_000
 
 
-def scaler_for(features: FeatureSet, train: Part, validation: Part, settings: TrainingSettings) -> Scaler:
+def scaler_for(features: FeatureSet, train: Table, validation: Table, settings: TrainingSettings) -> Scaler:
     """The scaler fitted on the training part; the validation part only chooses its kinds, where they are to be chosen.
 
-    Parts are float32 (rows, features) and bool (rows,).
+    Of each as many rows as fit into memory: float32 (rows, features) and bool (rows,).
     """
     if settings.scaler == "auto":
-        some = [(part[0][rows], part[1][rows]) for part in (train, validation) for rows in [_few(len(part[1]))]]
+        some = [(spread(matrix, LOOKED_AT), spread(labels, LOOKED_AT)) for matrix, labels in (train, validation)]
         kinds = {f.name: _chosen(f, *((m[:, j], y) for m, y in some)) for j, f in enumerate(features.features)}
         return fit_scaler(features, train[0], kinds)
     return fit_scaler(features, train[0], dict.fromkeys(features.names, settings.scaler))
 
 
-def _few(rows: int) -> slice:
-    return slice(None, None, max(1, rows // LOOKED_AT))
-
-
-def _chosen(feature: Feature, train: Part, validation: Part) -> Kind:
+def _chosen(feature: Feature, train: Table, validation: Table) -> Kind:
     """The kind of least log loss; robust unless another is better by more than a standard error of the difference."""
     if feature.categories:
         return "robust"
@@ -42,7 +39,7 @@ def _chosen(feature: Feature, train: Part, validation: Part) -> Kind:
     return best if gain.mean() > gain.std() / len(gain) ** 0.5 else "robust"
 
 
-def _losses(feature: Feature, kind: Kind, train: Part, validation: Part) -> np.ndarray:
+def _losses(feature: Feature, kind: Kind, train: Table, validation: Table) -> np.ndarray:
     """float64 (rows,): the log loss of each validation row."""
     column = fit_scale(feature, train[0], kind)
     scaler = Scaler(columns=(column,), baseline=(0.0,) * scaled_width(column))

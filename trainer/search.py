@@ -12,15 +12,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
 from streamscore.errors import DataError, SettingsError
 from trainer import dataset, own_network
 from trainer.dataset import DAY, LEAST_POSITIVES, Dataset
 from trainer.distil import fitted
-from trainer.fit import Part, logits
+from trainer.fit import logits
+from trainer.part import Part, spread
 from trainer.protocol import Fold, k_folds
-from trainer.scaling import fit_scaler, scaled
+from trainer.scaling import FITTED, fit_scaler
 from trainer.settings import TrainingSettings
 
 Sampler = Literal["random", "bayesian"]
@@ -64,15 +64,15 @@ def search(
     days = dataset.days_apart(data.times, event_type, settings)
     folds = list(rolling(data, before, count, settings.model_copy(update={"gap_days": days})))
     # What the oldest fold learns from every other does too: its scaler shows nobody anything that is to come.
-    scaler = fit_scaler(event_type.features, data.matrix[folds[0].train])
+    scaler = fit_scaler(event_type.features, data.matrix[spread(before[folds[0].train], FITTED)])
     own_network.check(scaler, settings)
-    columns = scaled(scaler, data.matrix[before])
-    parts = [tuple((columns[rows], data.labels[rows]) for rows in (fold.train, fold.test)) for fold in folds]
+    rows = Part(data.matrix, before, data.labels[before], scaler)
+    parts = [(rows.taken(fold.train), rows.taken(fold.test)) for fold in folds]
     free = {name: of for name, of in SPACE.items() if name not in settings.model_fields_set}
 
     def reached(values: Values) -> float:
         chosen = settings.model_copy(update=values)
-        found = float(np.mean([_judged(learn, judge, scaler, chosen) for learn, judge in parts]))
+        found = float(np.mean([_judged(learn, judge, chosen) for learn, judge in parts]))
         told(f"average precision {found:.4f} on {len(parts)} folds: {arguments(values) or 'as given'}")
         return found
 
@@ -117,9 +117,9 @@ def _by_time(times: np.ndarray, count: int, settings: TrainingSettings) -> Itera
         yield Fold(str(number), rows[: np.searchsorted(times, times[start] - gap)], rows[start:end])
 
 
-def _judged(learn: Part, judge: Part, scaler: Scaler, settings: TrainingSettings) -> float:
-    network = fitted(learn, judge, scaler, settings, lambda _: None)
-    return float(average_precision_score(judge[1], logits(network, judge[0])))
+def _judged(learn: Part, judge: Part, settings: TrainingSettings) -> float:
+    network = fitted(learn, judge, settings, lambda _: None)
+    return float(average_precision_score(judge.labels, logits(network, judge)))
 
 
 def best(sampler: Sampler, space: Space, reached: Objective, trials: int, seed: int) -> Trial:

@@ -1,9 +1,12 @@
-"""Retraining unattended: one run at a time, on a schedule; a run that fails leaves everything as it was."""
+"""Retraining unattended: one run at a time, on a schedule; a run that fails leaves everything as it was.
+
+Every day, and before each run, a challenger in shadow is compared with the champion.
+"""
 
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from streamscore.archive_read import Rows
@@ -12,12 +15,15 @@ from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.errors import StreamScoreError
 from streamscore.store import ModelStore
+from trainer.comparison import compared, settle
 from trainer.metrics import TrainerMetrics
 from trainer.run import Job, Progress, Source, place, train_once
 from trainer.settings import TrainingSettings
 
 # Between two looks whether a run is due, and after a run that failed.
 LOOK_SECONDS, AGAIN_SECONDS = 5.0, 600.0
+# Between two comparisons: the more often one looks, the likelier chance alone promotes.
+COMPARE_EVERY = timedelta(days=1)
 
 log = logging.getLogger("trainer.watch")
 
@@ -36,11 +42,14 @@ def watch(
     what: Watch, metrics: TrainerMetrics, clock: Callable[[], datetime], stopped: Callable[[float], bool]
 ) -> None:
     """Retrain until stopped; `stopped` waits so many seconds and says whether to stop."""
-    wait = 0.0
+    wait, compare_at = 0.0, datetime.min.replace(tzinfo=UTC)
     while not stopped(wait):
-        wait = LOOK_SECONDS
-        if due(what, clock()):
-            wait = LOOK_SECONDS if retrained(what, metrics, clock()) else AGAIN_SECONDS
+        wait, now = LOOK_SECONDS, clock()
+        if due(what, now):
+            wait = LOOK_SECONDS if retrained(what, metrics, now) else AGAIN_SECONDS
+        elif now >= compare_at:
+            compare_at = now + min(COMPARE_EVERY, what.every)
+            challenged(what, metrics, now)
 
 
 def due(what: Watch, now: datetime) -> bool:
@@ -59,9 +68,10 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
     begun = time.monotonic()
     try:
         with what.store.alone(now):
+            waits = challenged(what, metrics, now)
             job = Job(what.event_type, what.store, what.settings, now)
             manifest = train_once(Source(what.url, _rows(what, now)), job, Progress(log.info, lambda _: None))
-            alias = place(what.store, manifest, promote=False)
+            alias = place(what.store, manifest, promote=False, taken=waits)
     except (StreamScoreError, MemoryError) as error:
         metrics.failures.inc()
         log.error("no model was trained: %s", error)
@@ -75,6 +85,27 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
         "%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", "; ".join(judgement["reasons"])
     )
     return manifest
+
+
+def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
+    """Compare the challenger with the champion, and promote it if it may be; whether it waits for more answers.
+
+    A comparison that fails is said and counted, and leaves everything as it was.
+    """
+    try:
+        found = compared(what.url, what.event_type, what.store, what.settings)
+        if found is None:
+            return False
+        promoted = settle(what.store, found, now)
+    except (StreamScoreError, MemoryError) as error:
+        metrics.failures.inc()
+        log.error("no challenger was compared: %s", error)
+        return False
+    metrics.comparisons.labels(found.verdict).inc()
+    for name, value in found.figures.items():
+        metrics.comparison.labels(name).set(value)
+    log.info("%s beside %s: %s", found.challenger, found.champion, found.said(promoted))
+    return found.open
 
 
 def _rows(what: Watch, now: datetime) -> Rows:

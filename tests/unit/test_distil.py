@@ -24,7 +24,7 @@ def test_a_student_is_nearly_as_good_and_small() -> None:
 
     def found(**settings: object) -> tuple[float, int]:
         chosen = SETTINGS.model_copy(update=settings)
-        network = fitted(given.train, given.validation, given.scaler, chosen, lambda _: None)
+        network = fitted(given.train, given.validation, chosen, lambda _: None)
         return precision(network, given.test), len(as_file(network))
 
     teacher, alone, student = found(), found(preset="dense", members=1), found(student="dense")
@@ -37,9 +37,9 @@ def test_a_student_is_nearly_as_good_and_small() -> None:
 def test_what_a_student_is_taught() -> None:
     """Its targets lie between label and risk, so their mean is that of the labels; the rows are the same."""
     given = noisy(2)
-    labels = given.train[1]
-    columns, targets = taught(given.fitted(), given.train, given.train)
-    assert columns is given.train[0]
+    labels = given.train.labels
+    rows, targets = (part := taught(given.fitted(), given.train, given.train)).rows, part.labels
+    assert rows is given.train.rows
     assert abs(targets.mean() - labels.mean()) < 1e-3
     assert (targets[labels] >= 1 - TEACHER).all()
     assert (targets[~labels] <= TEACHER).all()

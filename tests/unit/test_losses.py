@@ -32,9 +32,9 @@ def test_a_loss_that_is_not_plain_is_put_right(settings: dict[str, Any], raw: fl
 
 def test_a_weight_moves_the_odds() -> None:
     """Positives of weight 5 raise the mean odds about fivefold; balanced ones make the mean risk a half."""
-    labels = GIVEN.test[1]
+    labels = GIVEN.test.labels
     plain, heavy, even = (
-        logits(GIVEN.fitted(preset="logistic", learning_rate=0.2, positive_weight=weight), GIVEN.test[0])
+        logits(GIVEN.fitted(preset="logistic", learning_rate=0.2, positive_weight=weight), GIVEN.test)
         for weight in (1, 5, "balanced")
     )
     assert np.exp((heavy - plain).mean()) == pytest.approx(5, rel=0.25)
@@ -44,7 +44,7 @@ def test_a_weight_moves_the_odds() -> None:
 
 def test_focusing_makes_logits_small() -> None:
     """With gamma 2 what is nearly right counts little, so that logits stay nearer to 0."""
-    plain, focused = (np.abs(logits(network, GIVEN.test[0])).mean() for network in (PLAIN, GIVEN.fitted(focal_gamma=2)))
+    plain, focused = (np.abs(logits(network, GIVEN.test)).mean() for network in (PLAIN, GIVEN.fitted(focal_gamma=2)))
     assert focused < 0.7 * plain
 
 
@@ -67,7 +67,7 @@ def test_dropout_narrows_the_gap() -> None:
         settings = TrainingSettings(
             preset="dense", epochs=20, batch=32, learning_rate=0.02, dropout=dropout, weight_decay=0
         )
-        network = fit_all(FEW.train, FEW.scaler, settings)
+        network = fit_all(FEW.train, settings)
         gaps.append(auc(network, FEW.train) - auc(network, FEW.test))
     assert gaps[0] > 0.03
     assert gaps[1] < 0.6 * gaps[0]
@@ -78,7 +78,7 @@ def test_patience_saves_epochs() -> None:
     settings = TrainingSettings(preset="dense", epochs=30, batch=32, learning_rate=0.02)
     told: dict[int | None, list[Epoch]] = {None: [], 3: []}
     whole, early = (
-        fit(*FEW[:2], FEW.scaler, settings.model_copy(update={"patience": patience}), heard.append).get_weights()
+        fit(*FEW[:2], settings.model_copy(update={"patience": patience}), heard.append).get_weights()
         for patience, heard in told.items()
     )
     assert len(told[None]) == 30

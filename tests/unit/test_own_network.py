@@ -27,12 +27,13 @@ pytestmark = pytest.mark.usefixtures("quick_warming")
 def test_the_example_learns_and_is_served() -> None:
     """The example finds what two numbers mean together, which one layer cannot, and reads back as it was fitted."""
     given = lesson()
-    check(given.scaler, TrainingSettings(preset=EXAMPLE))
+    check(given.train.scaler, TrainingSettings(preset=EXAMPLE))
     own, plain = given.fitted(preset=EXAMPLE, members=2), given.fitted(preset="logistic")
     assert auc(own, given.test) > auc(plain, given.test) + 0.1
     matrix = np.random.default_rng(3).normal(0, 1, (16, 4)).astype(np.float32)
     risks = [
-        KerasScorer(network, given.scaler, Calibration()).risks(matrix) for network in (own, read_back(as_file(own)))
+        KerasScorer(network, given.train.scaler, Calibration()).risks(matrix)
+        for network in (own, read_back(as_file(own)))
     ]
     assert np.abs(risks[0] - risks[1]).max() <= 2e-5
 
@@ -42,8 +43,8 @@ def test_linear_regression_ranks_like_logistic() -> None:
     given = lesson()
     least, logistic = (given.fitted(preset=name, learning_rate=0.02, epochs=12) for name in ("linear", "logistic"))
     assert abs(auc(least, given.test) - auc(logistic, given.test)) < 0.02
-    label = logits(least, given.train[0])
-    assert label.mean() == pytest.approx(given.train[1].mean(), abs=0.02)
+    label = logits(least, given.train)
+    assert label.mean() == pytest.approx(given.train.labels.mean(), abs=0.02)
     assert ((label > -0.5) & (label < 1)).mean() > 0.98
 
 

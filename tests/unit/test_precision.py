@@ -26,6 +26,6 @@ def test_a_model_trained_in_fewer_bits(fewer: str) -> None:
     content = as_file(mixed)
     config = json.loads(zipfile.ZipFile(BytesIO(content)).read("config.json"))
     assert "mixed" not in json.dumps(config)
-    risks = [1 / (1 + np.exp(-logits(network, GIVEN.test[0]))) for network in (mixed, read_back(content))]
+    risks = [1 / (1 + np.exp(-logits(network, GIVEN.test))) for network in (mixed, read_back(content))]
     assert np.abs(risks[0] - risks[1]).max() <= RISK_TOLERANCE
     assert len(np.unique(risks[0])) > 2950

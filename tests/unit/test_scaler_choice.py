@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from streamscore.core.bundle import NumericScale, QuantileScale, Scaler
 from tests.learnable import Lesson, auc, features
 from trainer.fit import fit
+from trainer.part import whole
 from trainer.scaler_choice import scaler_for
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
@@ -43,9 +44,8 @@ def reached(table: tuple[np.ndarray, np.ndarray], kind: str) -> tuple[float, Sca
     settings = TrainingSettings(preset="logistic", epochs=4, batch=128, learning_rate=0.1, scaler=kind)
     cuts = (slice(0, 4000), slice(4000, 6000), slice(6000, ROWS))
     scaler = scaler_for(FEATURES, (matrix[cuts[0]], labels[cuts[0]]), (matrix[cuts[1]], labels[cuts[1]]), settings)
-    columns = scaled(scaler, matrix)
-    given = Lesson(*((columns[rows], labels[rows]) for rows in cuts), scaler)
-    network = fit(given.train, given.validation, scaler, settings, lambda _: None)
+    given = Lesson(*(whole(matrix, labels, scaler).taken(rows) for rows in cuts))
+    network = fit(given.train, given.validation, settings, lambda _: None)
     return auc(network, given.test), scaler
 
 

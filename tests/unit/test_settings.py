@@ -276,9 +276,18 @@ def test_every_setting_is_described() -> None:
     assert {row.key for row in shown(Settings(), {}) if not row.key.startswith("inputs.")} <= {key for key, *_ in rows}
 
 
-@pytest.mark.parametrize("output", ["scores", "alerts", "dead_letters"])
+@pytest.mark.parametrize("output", ["scores", "alerts", "dead_letters", "shadow"])
 def test_an_output_is_no_input(output: str) -> None:
     """What would be scored again and again for ever is refused, of events and of labels."""
     for key in ("inputs", "labels"):
         with pytest.raises(SettingsError, match="payments is an input and an output"):
             load(None, {}, [f"{key}={{payments: transaction}}", f"outputs.{output}=payments"])
+
+
+@pytest.mark.parametrize("topic", ["scores", "alerts", "dead-letters"])
+def test_challengers_have_a_topic_of_their_own(topic: str) -> None:
+    """What a challenger says must not pass for a score."""
+    with pytest.raises(SettingsError, match="shadow is another output's topic"):
+        load(None, {}, [f"outputs.shadow={topic}"])
+    assert load(None, {}, ["outputs.shadow=shadow"])[0].outputs.topics[-1] == "shadow"
+    assert len(Settings().outputs.topics) == 3

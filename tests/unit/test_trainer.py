@@ -18,8 +18,9 @@ from trainer import dataset
 from trainer.__main__ import cli, parsed
 from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
+from trainer.part import Part
 from trainer.run import Job, Source, place, train_once
-from trainer.scaling import fit_scaler, scaled
+from trainer.scaling import fit_scaler
 from trainer.settings import TrainingSettings
 
 SMALL = simulated("application", 2000)
@@ -34,12 +35,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
-    """Scaled columns and labels to train and to choose by, and their scaler."""
+    """Rows to train on and to choose by."""
     data = dataset.read(str(small), APPLICATION, tmp_path_factory.mktemp("work"))
     cut = dataset.split(data, APPLICATION, QUICK)
     scaler = fit_scaler(APPLICATION.features, data.matrix[cut.train])
-    columns = scaled(scaler, data.matrix)
-    return *((columns[rows], data.labels[rows]) for rows in (cut.train, cut.validation)), scaler
+    return tuple(Part(data.matrix, rows, data.labels[rows], scaler) for rows in (cut.train, cut.validation))
 
 
 def fitted(parts: tuple[Any, ...], preset: str, seed: int = 0, **more: Any) -> Any:
@@ -134,8 +134,8 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("preset", ["default", "dense", "logistic", "linear"])
 def test_every_preset_trains(parts: tuple[Any, ...], preset: str) -> None:
     """Each preset learns: on what it was trained on it ranks far better than chance."""
-    (columns, labels), *_ = parts
-    found = logits(fitted(parts, preset, learning_rate=0.02), columns)
+    labels = parts[0].labels
+    found = logits(fitted(parts, preset, learning_rate=0.02), parts[0])
     assert found.shape == labels.shape
     positive, negative = found[labels], found[~labels]
     assert (positive[:, None] > negative[None, :]).mean() > 0.65
