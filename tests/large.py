@@ -17,6 +17,7 @@ import numpy as np
 from streamscore import simulator
 from streamscore.archive import write_simulated
 from streamscore.cli_options import prepare_process
+from streamscore.core.bundle import Scaler
 from streamscore.core.transaction import TRANSACTION
 from tests.bench.rows import Row
 from tests.running import START, environment
@@ -81,8 +82,9 @@ def bare(archive: Path, seconds: float) -> float:
     from trainer.network import side_by_side  # noqa: PLC0415
     from trainer.settings import TrainingSettings  # noqa: PLC0415
 
-    columns, answers = (tf.constant(values) for values in _resident(archive))
-    network = side_by_side(columns.shape[1], TrainingSettings())
+    scaler, *values = _resident(archive)
+    columns, answers = map(tf.constant, values)
+    network = side_by_side(scaler, TrainingSettings())
     adam, loss = optimizer(10_000, TrainingSettings()), keras.losses.BinaryCrossentropy(from_logits=True)
     adam.build(network.trainable_variables)
 
@@ -102,8 +104,8 @@ def bare(archive: Path, seconds: float) -> float:
     raise AssertionError
 
 
-def _resident(archive: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Scaled columns and answers of the first events of an archive."""
+def _resident(archive: Path) -> tuple[Scaler, np.ndarray, np.ndarray]:
+    """A scaler, scaled columns and answers of the first events of an archive."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     from streamscore.archive_read import columns  # noqa: PLC0415
@@ -111,10 +113,9 @@ def _resident(archive: Path) -> tuple[np.ndarray, np.ndarray]:
 
     events = pq.ParquetFile(archive / "events" / "part-0.parquet").read().slice(0, RESIDENT)
     matrix = TRANSACTION.features.matrix(columns(TRANSACTION, events), events.num_rows)
-    some = scaled(fit_scaler(TRANSACTION.features, matrix), matrix)
-    return np.resize(some, (RESIDENT, some.shape[1])), (np.random.default_rng(0).random((RESIDENT, 1)) < 0.01).astype(
-        np.float32
-    )
+    scaler = fit_scaler(TRANSACTION.features, matrix)
+    some, answers = scaled(scaler, matrix), np.random.default_rng(0).random((RESIDENT, 1)) < 0.01
+    return scaler, np.resize(some, (RESIDENT, some.shape[1])), answers.astype(np.float32)
 
 
 def rows(folder: Path, events: int = EVENTS, seconds: float = BARE_SECONDS) -> list[Row]:

@@ -14,6 +14,7 @@ from streamscore.cli_options import Between, prepare_process
 from streamscore.errors import StreamScoreError
 from trainer.cli_backtest import backtest
 from trainer.cli_options import parsed, say
+from trainer.cli_search import search
 
 if TYPE_CHECKING:
     from trainer.fit import Epoch
@@ -147,6 +148,7 @@ def say_epoch(epoch: "Epoch") -> None:
 
 
 cli.add_command(backtest)
+cli.add_command(search)
 
 
 def main() -> None:

@@ -3,12 +3,9 @@
 import hashlib
 import importlib.metadata
 import io
-import tempfile
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, Thresholds, golden_matrix
@@ -20,6 +17,7 @@ from trainer import breakdown, dataset, evaluate
 from trainer.evaluate import Answered, Scored
 from trainer.fit import logits
 from trainer.groups import fields_of, groups
+from trainer.network import as_file
 from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
 from trainer.thresholds import Budget, chosen
@@ -166,7 +164,7 @@ def files_of(event_type: EventType, rows: Scaled, trained: Trained) -> dict[str,
     matrix = golden_matrix(event_type, event_type.features, events)
     scorer = KerasScorer(trained.network, trained.scaler, trained.calibration)
     return {
-        NETWORK: _network_bytes(trained.network),
+        NETWORK: as_file(trained.network),
         SCALER: trained.scaler.model_dump_json(indent=1).encode(),
         GOLDEN: golden_bytes(Golden(events, matrix, scorer.risks(matrix))),
     }
@@ -177,13 +175,3 @@ def golden_bytes(golden: Golden) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
     return buffer.getvalue()
-
-
-def _network_bytes(network: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, NETWORK)
-        # A clone has no optimiser: the worker needs none, and it is three quarters of the file.
-        bare = keras.models.clone_model(network)
-        bare.set_weights(network.get_weights())
-        bare.save(path)
-        return path.read_bytes()

@@ -12,7 +12,8 @@ from sklearn.model_selection import train_test_split
 from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
 from trainer.boosting import Library, Part, staged, tuned
-from trainer.fit import fit_all, logits
+from trainer.distil import fitted_to_all
+from trainer.fit import logits
 from trainer.part import whole
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
@@ -47,7 +48,7 @@ def lesson(event_type: EventType, train: Part, test: np.ndarray, settings: Train
 
 
 def _network(given: Lesson) -> np.ndarray:
-    network = fit_all(whole(*given.train, given.scaler), given.settings)
+    network = fitted_to_all(whole(*given.train, given.scaler), given.settings)
     test = whole(given.test, np.zeros(len(given.test), bool), given.scaler)
     return 1 / (1 + np.exp(-logits(network, test)))
 

@@ -12,8 +12,10 @@ from sklearn.metrics import average_precision_score
 
 from streamscore.core.bundle import Calibration
 from streamscore.errors import SettingsError
+from trainer.loss import loss_of
 from trainer.network import mean_of, side_by_side
 from trainer.part import CHUNK, Part, shuffled
+from trainer.precision import FULL, compute_in, in_full
 from trainer.settings import TrainingSettings
 from trainer.steps import steps
 
@@ -43,8 +45,10 @@ def fit(train: Part, validation: Part, settings: TrainingSettings, on_epoch: OnE
     """The network with the averaged weights of its best epoch."""
     members = _compiled(train, settings)
     network = mean_of(members)
-    best = BestEpoch(network, validation, settings.epochs, on_epoch)
+    best = BestEpoch(network, validation, settings, on_epoch)
     _fit(members, train, settings, [best])
+    if settings.precision != FULL:
+        compute_in(members, FULL)
     network.set_weights(best.weights)
     return network
 
@@ -53,14 +57,18 @@ def fit_all(train: Part, settings: TrainingSettings) -> Any:
     """The network with the averaged weights of the last epoch: how many there are was found on other rows."""
     members = _compiled(train, settings)
     _fit(members, train, settings, [])
+    if settings.precision != FULL:
+        compute_in(members, FULL)
     return mean_of(members)
 
 
 def _compiled(train: Part, settings: TrainingSettings) -> Any:
     keras.utils.set_random_seed(settings.seed)
-    members = side_by_side(len(train.scaler.baseline), settings)
+    members = side_by_side(train.scaler, settings)
     count = -(-len(train.rows) // _batch(train, settings))
-    members.compile(optimizer=optimizer(count, settings), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    members.compile(optimizer=optimizer(count, settings), loss=loss_of(settings, float(train.labels.mean())))
+    if settings.precision != FULL:
+        compute_in(members, settings.precision)
     return members
 
 
@@ -77,6 +85,8 @@ def _fit(members: Any, train: Part, settings: TrainingSettings, judges: list[Any
         for scaled, labels in _ahead(_blocks(train, batch, random)):
             learn(scaled, np.repeat(labels.astype(np.float32)[:, None], settings.members, axis=1), batch)
         told.on_epoch_end(epoch, {name: float(value) for name, value in members.get_metrics_result().items()})
+        if members.stop_training:
+            return
 
 
 def _blocks(train: Part, batch: int, random: np.random.Generator) -> Iterator[Block]:
@@ -113,29 +123,34 @@ def optimizer(steps: int, settings: TrainingSettings) -> Any:
         warmup_steps=warm_up,
     )
     average = min(LONGEST_AVERAGE, 1 - 1 / max(2.0, steps / 5))
-    return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=average)
+    adamw = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=average)
+    # Gradients below 6e-8 are 0 in float16.
+    return keras.optimizers.LossScaleOptimizer(adamw) if settings.precision == "mixed_float16" else adamw
 
 
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framework asks for a subclass
     """Judges each epoch on the validation part and keeps the best weights; a tie keeps the earlier."""
 
-    def __init__(self, network: Any, validation: Part, epochs: int, on_epoch: OnEpoch) -> None:
+    def __init__(self, network: Any, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> None:
         super().__init__()
-        self._network, self._epochs, self._on_epoch = network, epochs, on_epoch
-        self._validation = validation.few(JUDGING)
-        self._best = -1.0
+        self._network, self._validation, self._on_epoch = network, validation.few(JUDGING), on_epoch
+        self._epochs, self._patience = settings.epochs, settings.patience or settings.epochs
+        self._best, self._best_epoch, self._precision = -1.0, 0, settings.precision
         self._started = time.monotonic()
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        found = logits(self._network, self._validation)
+        with in_full(self._network, self._precision):
+            found = logits(self._network, self._validation)
         if not np.isfinite(found).all():
             raise SettingsError(
                 f"the fit failed in epoch {epoch + 1}, its numbers are infinite: lower learning_rate or weight_decay"
             )
         precision = float(average_precision_score(self._validation.labels, found))
         if precision > self._best:
-            self._best, self.weights = precision, self._network.get_weights()
+            self._best, self._best_epoch, self.weights = precision, epoch, self._network.get_weights()
+        if epoch - self._best_epoch >= self._patience:
+            self.model.stop_training = True
         spent = time.monotonic() - self._started
         left = spent / (epoch + 1) * (self._epochs - epoch - 1)
         self._on_epoch(Epoch(epoch + 1, self._epochs, (logs or {}).get("loss", float("nan")), precision, left))

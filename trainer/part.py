@@ -20,7 +20,10 @@ POOL = 1 << 18
 
 
 class Part(NamedTuple):
-    """Some rows of float32 (all rows, features), by their numbers, with bool (rows,) and how they are scaled."""
+    """Some rows of float32 (all rows, features), by their numbers, with bool (rows,) and how they are scaled.
+
+    What a student learns from has float labels (rows,): shares of a positive.
+    """
 
     matrix: np.ndarray
     rows: np.ndarray

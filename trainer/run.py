@@ -11,14 +11,17 @@ from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
-from trainer import dataset, groups, plots
+from trainer import dataset, groups, own_network, plots
 from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
-from trainer.fit import OnEpoch, calibrate, fit, logits
+from trainer.distil import fitted
+from trainer.fit import OnEpoch, calibrate, logits
 from trainer.judging import Candidate, importance, judged
+from trainer.network import network_of
 from trainer.page import page
 from trainer.part import spread
-from trainer.scaling import FITTED, fit_scaler
+from trainer.scaler_choice import LOOKED_AT, scaler_for
+from trainer.scaling import FITTED
 from trainer.settings import TrainingSettings
 
 
@@ -51,6 +54,8 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
     A failed run leaves the store as it was.
     """
     groups.check(job.event_type, job.settings)
+    for name in filter(None, (job.settings.preset, job.settings.student)):
+        network_of(name)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -65,11 +70,14 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
-    scaler = fit_scaler(event_type.features, data.matrix[spread(parts.train, FITTED)])
+    some = (spread(parts.train, FITTED), spread(parts.validation, LOOKED_AT))
+    learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
+    scaler = scaler_for(event_type.features, learn, choose, settings)
+    own_network.check(scaler, settings)
     rows = Scaled(data, parts, scaler)
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
     choosing = rows.part(parts.validation)
-    network = fit(rows.part(parts.train), choosing, settings, told.epoch)
+    network = fitted(rows.part(parts.train), choosing, settings, told.epoch)
     trained = Trained(network, scaler, calibrate(logits(network, choosing), choosing.labels))
     told.say("judging it beside the baselines and the champion")
     found = scored(event_type, rows, trained, settings)

@@ -6,6 +6,7 @@ Only plain numbers and declarations are kept here; the network stays in its `.ke
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -45,11 +46,35 @@ class NumericScale(_Value):
     missing: bool
 
 
+class QuantileScale(_Value):
+    """A numeric feature whose first column is its place among knots, from −√3 to √3, instead of a clipped multiple.
+
+    The knots are rising values of the training part, equally far apart in the column; the rest is as in `NumericScale`.
+    """
+
+    feature: str
+    center: float
+    knots: tuple[float, ...]
+    log_unit: float
+    log_mean: float
+    log_scale: float
+    missing: bool
+
+    @model_validator(mode="after")
+    def _rising(self) -> "QuantileScale":
+        if len(self.knots) < 2 or any(low >= high for low, high in pairwise(self.knots)):
+            raise ValueError(f"the knots of {self.feature} are fewer than two, or do not rise")
+        return self
+
+
 class CategoryScale(_Value):
     """A categorical feature: one column per code, the one that holds is 1."""
 
     feature: str
     categories: int
+
+
+Scale = NumericScale | QuantileScale | CategoryScale
 
 
 class Scaler(_Value):
@@ -58,7 +83,7 @@ class Scaler(_Value):
     `baseline` is the typical event in scaled columns; reasons are told against it.
     """
 
-    columns: tuple[NumericScale | CategoryScale, ...]
+    columns: tuple[Scale, ...]
     baseline: tuple[float, ...]
 
     @model_validator(mode="after")
@@ -72,8 +97,14 @@ class Scaler(_Value):
         """int64 (scaled columns,): the index of the feature that each scaled column comes from."""
         return np.repeat(np.arange(len(self.columns)), [scaled_width(column) for column in self.columns])
 
+    @property
+    def places(self) -> dict[str, slice]:
+        """Where in the scaled columns each feature's own stand."""
+        ends = np.cumsum([scaled_width(column) for column in self.columns]).tolist()
+        return {c.feature: slice(end - scaled_width(c), end) for c, end in zip(self.columns, ends, strict=True)}
 
-def scaled_width(column: NumericScale | CategoryScale) -> int:
+
+def scaled_width(column: Scale) -> int:
     """How many scaled columns a feature becomes."""
     return column.categories if isinstance(column, CategoryScale) else 2 + column.missing
 

@@ -160,7 +160,15 @@ def test_a_training_never_holds_all_rows(models: Path, tmp_path: Path, monkeypat
     """From the archive to the report, and beside a champion, only so many rows are taken at a time as are set."""
     read, most = Writing.read, 300
     monkeypatch.setattr(Writing, "read", lambda self: (read(self)[0], read(self)[1].view(Watched)))
-    for name in ("part.CHUNK", "fit.CHUNK", "fit.JUDGING", "run.FITTED", "evaluate.COMPARED", "judging.PARITY_ROWS"):
+    for name in (
+        "part.CHUNK",
+        "fit.CHUNK",
+        "fit.JUDGING",
+        "run.FITTED",
+        "run.LOOKED_AT",
+        "evaluate.COMPARED",
+        "judging.PARITY_ROWS",
+    ):
         monkeypatch.setattr(f"trainer.{name}", most)
     for module in ("bundling", "judging"):
         monkeypatch.setattr(f"trainer.{module}.PROFILED", most)
@@ -169,7 +177,8 @@ def test_a_training_never_holds_all_rows(models: Path, tmp_path: Path, monkeypat
         write_archive(tmp_path / "a", simulated("application", 4000)),
         ModelStore(str(models), "application"),
     )
-    settings = TrainingSettings(preset="logistic", gap_days=0, epochs=2, batch=64)
+    taught = {"scaler": "auto", "student": "logistic"}
+    settings = TrainingSettings(preset="logistic", gap_days=0, epochs=2, batch=64, **taught)
     manifest = train_once(Source(str(archive)), Job(APPLICATION, store, settings, TRAINED_AT), SILENT)
     assert manifest.data["train"] > 2000
     assert manifest.metrics["judgement"]["champion"] == store.alias("champion")
