@@ -67,9 +67,11 @@ def _offer(
     watch = ChallengerWatch(stores, {name: bundle.event_type for name, bundle in bundles.items()}, metrics)
     shadow = Shadow(settings, settings.outputs.shadow, watch.of, metrics)
     watch.start(settings.models.poll_seconds, settings.models.device)
-    yield shadow.offer
-    watch.stop()
-    shadow.close()
+    try:
+        yield shadow.offer
+    finally:
+        watch.stop()
+        shadow.close()
 
 
 def event_types(settings: Settings) -> dict[str, EventType]:

@@ -55,7 +55,7 @@ def watch(
             continue
         if now >= compare_at:
             compare_at = now + min(COMPARE_EVERY, what.every)
-            challenged(what, metrics, now)
+            _by_the_day(what, metrics, now)
         if what.drift_every and now >= drift_at:
             wait = LOOK_SECONDS if followed(what, metrics, now) else AGAIN_SECONDS
             drift_at = now + what.drift_every if wait == LOOK_SECONDS else now
@@ -105,10 +105,19 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
     return manifest
 
 
+def _by_the_day(what: Watch, metrics: TrainerMetrics, now: datetime) -> None:
+    """Compare while nobody trains for the store: two promotions must not cross."""
+    try:
+        with what.store.alone(now):
+            challenged(what, metrics, now)
+    except StreamScoreError as error:
+        log.warning("no challenger was compared: %s", error)
+
+
 def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
     """Compare the challenger with the champion, and promote it if it may be; whether it waits for more answers.
 
-    A comparison that fails is said and counted, and leaves everything as it was.
+    A comparison that fails is said and counted, and leaves everything as it was: who waits goes on waiting.
     """
     try:
         found = compared(what.url, what.event_type, what.store, what.settings)
@@ -118,7 +127,7 @@ def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
     except (StreamScoreError, MemoryError) as error:
         metrics.failures.inc()
         log.error("no challenger was compared: %s", error)
-        return False
+        return True
     metrics.comparisons.labels(found.verdict).inc()
     for name, value in found.figures.items():
         metrics.comparison.labels(name).set(value)
