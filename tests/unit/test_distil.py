@@ -31,7 +31,7 @@ def test_a_student_is_nearly_as_good_and_small() -> None:
     assert student[0] > teacher[0] - 0.04
     assert student[0] > alone[0] + 0.005
     assert student[1] < teacher[1] / 7
-    assert student[1] == alone[1]
+    assert abs(student[1] - alone[1]) < 100  # names of layers are counted on
 
 
 def test_what_a_student_is_taught() -> None:
