@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -148,6 +148,30 @@ def test_no_worse_is_promoted_and_worse_stays(folder: Path, store: ModelStore, r
     stayed = {"champion": "v1", "previous": None, "challenger": "v2"}
     aliases = {name: store.alias(name) for name in ("champion", "previous", "challenger")}  # type: ignore[arg-type]
     assert aliases == (promoted if verdict == "promote" else stayed)
+
+
+def alerts(folder: Path, store: ModelStore, thresholds: dict[str, object]) -> dict[str, Any]:
+    """What the gate for alerts finds where the challenger's thresholds were chosen so."""
+    metrics = {"test": {"average_precision": 0.3}, "thresholds": thresholds}
+    manifest = store.manifest("v2").model_copy(update={"version": "v4", "metrics": metrics})
+    store.write(manifest, {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
+    store.point("challenger", "v4")
+    write_shadow(folder, WORLD.blurred(0.1), ("v1", "v4"))
+    return {gate["name"]: gate for gate in found(folder, store).gates}["alerts"]
+
+
+def test_alerts_are_judged_by_how_the_thresholds_were_chosen(folder: Path, store: ModelStore) -> None:
+    """By cost it is what they did where they were chosen, not a budget that nobody set."""
+    gate = alerts(folder, store, {"by": "cost", "said": "", "alerted": 0.2})
+    assert gate["figures"]["expected"] == 0.2
+    assert not gate["holds"]
+
+
+def test_alerts_by_budget_are_judged_by_the_budget(folder: Path, store: ModelStore) -> None:
+    """The budget is what is wanted, whatever came of it on the validation part."""
+    gate = alerts(folder, store, {"by": "budget", "said": "", "alerted": 0.2})
+    assert gate["figures"]["expected"] == TRANSACTION.review_rate
+    assert gate["holds"]
 
 
 def test_a_promotion_is_undone_in_one_step(folder: Path, store: ModelStore, tmp_path: Path) -> None:

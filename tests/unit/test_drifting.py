@@ -102,6 +102,16 @@ def test_what_the_bundle_was_told_of_is_no_reason(tmp_path: Path, monkeypatch: p
     assert value(metrics, "drift", feature="amount") > 1
 
 
+def test_challengers_are_compared_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither look holds up the other: both are due on the same turn, and one that fails is alone tried again."""
+    what, metrics, looks = watched(tmp_path, later(1)), TrainerMetrics(), list[str]()
+    monkeypatch.setattr("trainer.watch.challenged", lambda *_: looks.append("comparison"))
+    monkeypatch.setattr("trainer.watch.followed", lambda *_: looks.append("drift"))
+    turns = iter([False, False, True])
+    watch(what, metrics, lambda: NOW, lambda _: next(turns))
+    assert looks == ["comparison", "drift", "drift"]
+
+
 def test_a_look_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is counted and tried again after a while; no model is trained, no alias moves."""
     what, metrics, waited = watched(tmp_path, later(3)), TrainerMetrics(), list[float]()
