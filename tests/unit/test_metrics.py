@@ -51,10 +51,6 @@ NAMES = {
     "streamscore_history_unmatched_labels": "gauge",
     "streamscore_labels_refused": "counter",
     "streamscore_partitions_apart_seconds": "gauge",
-    "streamscore_shadow_events": "counter",
-    "streamscore_shadow_load_failures": "counter",
-    "streamscore_shadow_lost": "counter",
-    "streamscore_shadow_model_info": "gauge",
     "streamscore_unknown_values": "counter",
 }
 
