@@ -190,7 +190,9 @@ class Settings(_Section):
     )
     labels: dict[str, str] = Field({}, description="topic of labels: the event type that they judge")
     outputs: Outputs = Outputs()
-    publish_features: Literal["off", "alerts", "all"] = Field("off", description="scores that carry their features")
+    publish_features: Literal["off", "alerts", "all"] = Field(
+        "off", description="scores that carry their features: off (none), alerts, or all"
+    )
     history: History = History()
     batch: Batch = Batch()
     limits: Limits = Limits()
