@@ -1,6 +1,6 @@
 """The risks of challengers as rows of a table of each event type's, and those of one pair of models read again."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from streamscore.archive import TIME, schemas
 from streamscore.archive_read import Archive
-from streamscore.archive_rows import Sheet, ToRows, own_schema
-from streamscore.archive_scores import claimed_rows
+from streamscore.archive_rows import ToRows
+from streamscore.archive_scores import claimed_rows, own_sheet
 from streamscore.core.event_type import EventType
 from streamscore.delta import plain
 
@@ -50,7 +50,7 @@ class PublishedShadow(msgspec.Struct, frozen=True, gc=False):
 
 def shadow_rows(event_types: Sequence[EventType]) -> ToRows:
     """The function from records of the topic of challengers' risks to rows of each type's `shadow`, or of `refused`."""
-    return claimed_rows(PublishedShadow, {event_type.name: _sheet(event_type) for event_type in event_types})
+    return claimed_rows(PublishedShadow, {e.name: own_sheet(e, SHADOW, OWN_FIELDS, _values) for e in event_types})
 
 
 def shadowed(archive: Archive, event_type: EventType, models: tuple[str, str]) -> Iterator[pa.Table]:
@@ -62,17 +62,6 @@ def shadowed(archive: Archive, event_type: EventType, models: tuple[str, str]) -
     names = dict.fromkeys(("event_id", "occurred_at", event_type.entities[0]))
     pair = (plain(pc.field("champion")) == champion) & (plain(pc.field("model")) == challenger)
     return archive.table(SHADOW, pa.schema([*(events.field(name) for name in names), *RISKS]), pair)
-
-
-def _sheet(event_type: EventType) -> Sheet:
-    events = schemas(event_type).events
-    ids = [events.field(name) for name in dict.fromkeys(("event_id", *event_type.entities))]
-    entities = [field.name for field in ids[1:]]
-
-    def fields(scores: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        return zip(*(_values(score, entities) for score in scores), strict=True)
-
-    return Sheet(f"{event_type.name}/{SHADOW}", own_schema(event_type, [ids[0], *OWN_FIELDS, *ids[1:]]), fields)
 
 
 def _values(score: PublishedShadow, entities: Sequence[str]) -> tuple[Any, ...]:
