@@ -24,6 +24,7 @@ from streamscore.core.event_type import EventType
 from streamscore.core.feature import FeatureSet
 from streamscore.core.history import among_themselves
 from streamscore.core.pseudonym import Pseudonyms
+from streamscore.core.shadow import ShadowScore
 from streamscore.core.transaction import TRANSACTION
 from streamscore.delta import Table
 from streamscore.errors import DataError, SettingsError
@@ -44,10 +45,11 @@ EVENTS = [
     for row, (_, value) in enumerate(transactions(200))
 ]
 PERSON = "person-7-customer_id"
+SHARED = [name for name in ShadowScore.__struct_fields__ if name in Score.__struct_fields__]
 
 
 def given(key: str | None) -> Settings:
-    held = {"inputs": {"a": "transaction"}, "labels": {"b": "transaction"}}
+    held = {"inputs": {"a": "transaction"}, "labels": {"b": "transaction"}, "outputs": {"shadow": "shadow"}}
     return Settings.model_validate(held | {"pseudonyms": {"key": key}})
 
 
@@ -88,10 +90,17 @@ def scores() -> list[bytes]:
     return found
 
 
+def shadows() -> list[bytes]:
+    """What a challenger said of the same events."""
+    both = {"risk": 0.5, "champion_risk": 0.25, "model": "v2", "champion": "v1"}
+    read = [json.loads(score) for score in scores()]
+    return [json.dumps({name: score[name] for name in SHARED} | both).encode() for score in read]
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> Path:
     folder = tmp_path / "archive"
-    for topic, values in (("a", lines()), ("b", labels()), ("scores", scores())):
+    for topic, values in (("a", lines()), ("b", labels()), ("scores", scores()), ("shadow", shadows())):
         write(folder, topic, values)
     return folder
 
@@ -139,10 +148,10 @@ def test_all_else_is_as_it_was(url: Path, tmp_path: Path) -> None:
 
 
 def test_one_person_has_one_name_in_every_table(url: Path) -> None:
-    """Events, labels and scores join by it, as they joined by the id."""
+    """Events, labels, scores and challengers' risks join by it, as they joined by the id."""
     (name,) = NAMES.named([PERSON], whole=False)
     theirs = [event["event_id"] for row, event in enumerate(EVENTS) if row % 40 == 7]
-    for table in ("events", "labels", "scores"):
+    for table in ("events", "labels", "scores", "shadow"):
         rows = pa.parquet.read_table(url / "transaction" / table).to_pylist()
         found = {row["event_id"] for row in rows if row["customer_id"] == name}
         assert found
