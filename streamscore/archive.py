@@ -33,7 +33,7 @@ KAFKA_FIELDS = (
 )
 # Rows of an imported row group: readers are slow with many small ones.
 CHUNK = 32_768
-# Files tell of the past: nothing in them is ahead of the clock.
+# What is asked of rows of a file beside each other does not depend on the clock.
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 Columns = dict[str, np.ndarray]
@@ -94,13 +94,14 @@ def import_file(
 
     The file's stem stands for the Kafka topic, the number of a row, from 0, for the offset. A row
     without a label is an event only. A row that is no event, or whose label is neither true nor false,
-    is listed in `refused.ndjson`. DataError as in `labelled_lines`; then nothing is written.
+    is listed in `refused.ndjson`, as is one ahead of the clock: the latest time of an archive says up to when its labels
+    are known, and with one event of the year 2099 all young ones would pass for genuine. DataError as in `labelled_lines`; then nothing is written.
     """
-    stem, delay = path.stem, label_delay // timedelta(microseconds=1)
+    stem, delay, now = path.stem, label_delay // timedelta(microseconds=1), datetime.now(UTC)
     done = Imported(0, 0, 0)
     with _refusals(folder / "refused.ndjson", stem) as refuse, _part(folder, stem, schemas(event_type)) as write:
         for lines, labels in labelled_lines(path, event_type, occurred_at, CHUNK):
-            entries = row_entries(event_type, lines, stem, done.events + done.refused, END_OF_TIME, Limits())
+            entries = row_entries(event_type, lines, stem, done.events + done.refused, now, Limits())
             entries = [with_label(entry, event_type, label) for entry, label in zip(entries, labels, strict=True)]
             valid = [row for row, entry in enumerate(entries) if entry.event is not None]
             refused = [(entry.record, entry.dead_letter) for entry in entries if entry.dead_letter is not None]
