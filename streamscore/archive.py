@@ -94,8 +94,9 @@ def import_file(
 
     The file's stem stands for the Kafka topic, the number of a row, from 0, for the offset. A row
     without a label is an event only. A row that is no event, or whose label is neither true nor false,
-    is listed in `refused.ndjson`, as is one ahead of the clock: the latest time of an archive says up to when its labels
-    are known, and with one event of the year 2099 all young ones would pass for genuine. DataError as in `labelled_lines`; then nothing is written.
+    is listed in `refused.ndjson`; so is one ahead of the clock. The latest time of an archive says until when
+    its labels are known: with one event of the year 2099, all young ones would pass for genuine.
+    DataError as in `labelled_lines`; then nothing is written.
     """
     stem, delay, now = path.stem, label_delay // timedelta(microseconds=1), datetime.now(UTC)
     done = Imported(0, 0, 0)

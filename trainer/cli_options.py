@@ -19,7 +19,10 @@ def parsed(values: tuple[str, ...], otherwise: "TrainingSettings | None" = None)
     given: dict[str, Any] = {}
     for key, value in (value.partition("=")[::2] for value in values):
         section, _, name = key.rpartition(".")
-        (given.setdefault(section, {}) if section else given)[name] = value
+        into = given.setdefault(section, {}) if section else given
+        if not isinstance(into, dict):
+            raise SettingsError(f"--set {section}={into}: {section} has settings of its own, such as {key}")
+        into[name] = value
     rest = otherwise.model_dump(exclude_unset=True) if otherwise else {}
     try:
         return TrainingSettings.model_validate(rest | given)

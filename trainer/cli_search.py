@@ -23,10 +23,11 @@ def search(archive: str, event_type: str, values: tuple[str, ...], **how: Any) -
 
     chosen, settings = find(event_type), parsed(values)
     # These take seconds to import: what was typed is looked at first.
-    from trainer import dataset
+    from trainer import dataset, groups
     from trainer.search import arguments
     from trainer.search import search as searched
 
+    groups.check(chosen, settings)
     with tempfile.TemporaryDirectory() as folder:
         days = settings.window_days
         which = dataset.Which(window=timedelta(days) if days else None)

@@ -16,6 +16,7 @@ from streamscore.archive_read import Archive, Rows
 from streamscore.archive_shadow import shadowed
 from streamscore.core.event_type import EventType
 from streamscore.store import ModelStore
+from trainer.bootstrap import blocks_of
 from trainer.gates import Case, Gate, Verdict, shadow_gates, verdict
 from trainer.ordered import ANSWER, Tally, answered
 from trainer.settings import TrainingSettings
@@ -81,7 +82,7 @@ def compared(url: str, event_type: EventType, store: ModelStore, settings: Train
             labels=labels,
             risks=rows["risk"].to_numpy(),
             champion=rows["champion_risk"].to_numpy(),
-            blocks=rows[event_type.entities[0]].combine_chunks().dictionary_encode().indices.to_numpy(),
+            blocks=blocks_of(rows[event_type.entities[0]]),
             thresholds=manifest.thresholds,
             alert_rate=expected_alerts(manifest, settings.review_rate or event_type.review_rate),
             validation_positives=positives,

@@ -83,6 +83,8 @@ def read(url: str, event_type: EventType, folder: Path, told: Told = lambda _: N
     with Writing(folder, _schema(event_type), len(event_type.features.features)) as writing:
         found = [_kept(event_type, kept, writing) for kept in _mature(event_type, chunks, tally, (which.window, told))]
     events, matrix = writing.read()
+    if not tally.events and which.rows.since:
+        raise DataError(f"{url} holds no event since {which.rows.since:%Y-%m-%d}: window_days is counted from today")
     if not tally.labels:
         raise DataError(f"{url}/labels holds no label")
     if not len(events):

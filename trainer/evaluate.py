@@ -106,9 +106,11 @@ def baselines(train: Part, test: Part, seed: int) -> dict[str, np.ndarray]:
     few = train.few(COMPARED)
     columns = np.concatenate([np.asarray(chunk.scaled()) for chunk in few.chunks()])
     logistic = LogisticRegression(max_iter=300).fit(columns, few.labels)
-    boosting = HistGradientBoostingClassifier(random_state=seed).fit(few.features(), few.labels)
+    matrix = few.features()
+    known = ~np.isnan(matrix).all(axis=0)  # scikit-learn cannot bin a column without a value
+    boosting = HistGradientBoostingClassifier(random_state=seed).fit(matrix[:, known], few.labels)
     found = [
-        (logistic.predict_proba(chunk.scaled())[:, 1], boosting.predict_proba(chunk.features())[:, 1])
+        (logistic.predict_proba(chunk.scaled())[:, 1], boosting.predict_proba(chunk.features()[:, known])[:, 1])
         for chunk in test.chunks()
     ]
     return {

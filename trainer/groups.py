@@ -52,11 +52,13 @@ def _of(name: str, values: pd.Series) -> list[Group]:
         found = _bands(name, values.to_numpy(np.float64))
     else:
         found = [Group(name, _said(value), (values == value).to_numpy(bool)) for value in counts.index[:VALUES]]
-    return [*found, Group(name, "missing", absent)] if absent.any() else found
+    # In brackets: a field may have the text.
+    return [*found, Group(name, "(missing)", absent)] if absent.any() else found
 
 
 def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A value so that no other is said alike; whole numbers beside missing ones come as floats."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _bands(name: str, values: np.ndarray) -> list[Group]:

@@ -8,6 +8,7 @@ import numpy as np
 from streamscore.core.bundle import Bundle
 from streamscore.errors import BundleError
 from streamscore.store import ModelStore, load
+from trainer.bootstrap import blocks_of
 from trainer.bundling import PROFILED, Scaled, Trained, profiles
 from trainer.gates import Case, gates, verdict
 from trainer.groups import fields_of, groups
@@ -114,7 +115,7 @@ def _blocks(candidate: Candidate) -> np.ndarray:
     """Whose each test row is: of its first entity."""
     first = candidate.bundle.event_type.entities[0]
     column = candidate.rows.data.events.taken(candidate.rows.parts.test, [first])[first]
-    return column.combine_chunks().dictionary_encode().indices.to_numpy()
+    return blocks_of(column)
 
 
 def _seconds(bundle: Bundle, matrix: np.ndarray, rows: int) -> float:

@@ -181,10 +181,10 @@ def test_groups_of_values_and_bands() -> None:
     assert list(found)[:5] == ["age 5 to 23", "age 24 to 42", "age 43 to 61", "age 62 to 80", "age 81 to 99"]
     assert {name: int(inside.sum()) for name, inside in found.items()} == {
         "age 5 to 23": 19, "age 24 to 42": 19, "age 43 to 61": 19, "age 62 to 80": 19, "age 81 to 99": 19,
-        "age missing": 10, "kind a": 55, "kind b|<b>": 50, "made 1": 95, "made missing": 10,
+        "age (missing)": 10, "kind a": 55, "kind b|<b>": 50, "made 1": 95, "made (missing)": 10,
     }  # fmt: skip
     nothing: Any = Held(age=[None, None])
-    assert [group.name for group in groups(nothing, np.arange(2), ["age"])] == ["age missing"]
+    assert [group.name for group in groups(nothing, np.arange(2), ["age"])] == ["age (missing)"]
     assert groups(events, np.arange(0), ["age"]) == []
 
 
