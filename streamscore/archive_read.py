@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,7 @@ from streamscore.core.aggregate import raw
 from streamscore.core.event import Columns, Field, column, raw_column
 from streamscore.core.event_type import EventType
 from streamscore.core.order import Partition
-from streamscore.delta import ARCHIVED_AT, Snapshot, Table, snapshot, storage
+from streamscore.delta import ARCHIVED_AT, Snapshot, Table, plain, snapshot, storage
 from streamscore.errors import DataError
 
 # Rows of a batch, and batches and files that are read ahead: some tens of megabytes.
@@ -48,13 +49,18 @@ class Archive:
     def __init__(self, folder: str, event_type: EventType) -> None:
         """`folder` is an archive's URL, with or without the type's name, or that of an import.
 
-        DataError without any events.
+        DataError without any events, or when its events and labels do not know entities by the same names.
         """
         self._schemas = schemas(event_type)
         own = f"{folder.rstrip('/')}/{event_type.name}"
-        self._found = _found(own) if _found(own)["events"] else _found(folder)
+        self._folder = own if _found(own)["events"] else folder
+        self._found = _found(self._folder)
         if not self._found["events"]:
             raise DataError(f"{folder}/events holds neither a Delta table nor .parquet files")
+        if len({found.naming for found in self._found.values() if isinstance(found, Snapshot)}) > 1:
+            raise DataError(
+                f"{folder}: events and labels have pseudonyms of different keys, or only one of them has any"
+            )
 
     @property
     def versions(self) -> dict[str, int]:
@@ -69,22 +75,39 @@ class Archive:
         """Columns of labels, some rows at a time; nothing while there are none."""
         return self._read("labels", self._schemas.labels, columns, rows)
 
+    def table(self, name: str, schema: pa.Schema, wanted: pc.Expression) -> Iterator[pa.Table]:
+        """Columns of those rows of another table of the type that are wanted; nothing while there is none."""
+        found = snapshot(f"{self._folder}/{name}")
+        return iter(()) if found is None else _of_table(found, schema, wanted)
+
     def _read(self, name: str, schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
         found = self._found[name]
         if rows.as_of is not None and rows.as_of > datetime.now(UTC) - SETTLED:
             raise DataError(f"what the archive held at {rows.as_of} is not settled before {SETTLED.seconds} s later")
         if isinstance(found, Snapshot):
-            return _of_table(found, schema, columns, rows)
+            return _of_table(
+                found, pa.schema([schema.field(name) for name in columns]), _wanted(rows, ARCHIVED_AT.name)
+            )
         return _of_files(found, schema, columns, rows)
 
 
-def offsets(folder: str, partitions: Collection[Partition]) -> dict[Partition, int]:
-    """The next offset of partitions of a topic of events, of which an archive holds all before; no others.
+def published(archive: Archive, version: str, rows: Rows = EVERY) -> Iterator[np.ndarray]:
+    """The risks that workers published with a model, some at a time; none where no scores were archived."""
+    theirs, wanted = plain(pc.field("model")) == version, _wanted(rows, ARCHIVED_AT.name)
+    risk = pa.schema([pa.field("risk", pa.float64())])
+    for table in archive.table("scores", risk, theirs if wanted is None else theirs & wanted):
+        yield table["risk"].to_numpy()
 
-    ArchiveUnreachable. An import holds none.
+
+def offsets(
+    folder: str, partitions: Collection[Partition], naming: str | None = None, table: str = "events"
+) -> dict[Partition, int]:
+    """The next offset of partitions of which a table of an archive holds all before; no others.
+
+    ArchiveUnreachable; SettingsError when its entities go by other names than `naming` tells. An import holds none.
     """
-    url = f"{folder}/events"
-    return Table(url).reached(partitions) if snapshot(url) else {}
+    url = f"{folder}/{table}"
+    return Table(url, naming=naming).reached(partitions) if snapshot(url) else {}
 
 
 def columns(event_type: EventType, rows: pa.Table) -> Columns:
@@ -112,7 +135,7 @@ def _column(field: Field, values: pa.ChunkedArray) -> object:
     if field.kind == "time":
         return values.cast(pa.int64()).to_numpy()
     if field.kind == "number":
-        return values.cast(pa.float64()).to_numpy()
+        return values.cast(pa.float64(), safe=False).to_numpy()  # large integers as the nearest, as `column` has them
     return column(field, values.to_pylist())
 
 
@@ -142,15 +165,14 @@ def _wanted(rows: Rows, known_at: str) -> pc.Expression | None:
     return found
 
 
-def _of_table(found: Snapshot, schema: pa.Schema, columns: Sequence[str], rows: Rows) -> Iterator[pa.Table]:
+def _of_table(found: Snapshot, schema: pa.Schema, wanted: pc.Expression | None) -> Iterator[pa.Table]:
     """Columns of a Delta table; one that it does not have yet is null."""
-    wanted = pa.schema([schema.field(name) for name in columns])
-    there = [name for name in columns if name in found.rows.schema.names]
+    there = [name for name in schema.names if name in found.rows.schema.names]
     how = {"batch_size": BATCH, "batch_readahead": AHEAD, "fragment_readahead": AHEAD}
     with storage("the archive"):
-        for batch in found.rows.to_batches(there, filter=_wanted(rows, ARCHIVED_AT.name), **how):
+        for batch in found.rows.to_batches(there, filter=wanted, **how):
             if len(batch):
-                yield pa.table([_or_null(batch, field) for field in wanted], wanted)
+                yield pa.table([_or_null(batch, field) for field in schema], schema)
 
 
 def _or_null(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from streamscore.archive_rows import ToRows, event_rows, label_rows
 from streamscore.archive_scores import UNCLAIMED, score_rows
+from streamscore.archive_shadow import SHADOW, shadow_rows
 from streamscore.core.catalogue import Limits
 from streamscore.core.event_type import EventType
 from streamscore.errors import SettingsError
 from streamscore.event_types import find
+from streamscore.pseudonyms import hidden, pseudonyms
 from streamscore.settings import Settings
 
 
@@ -23,17 +25,27 @@ class Route(NamedTuple):
 
 
 def routes(settings: Settings) -> dict[str, Route]:
-    """The route of each topic; SettingsError when two event types have one name, or one that cannot be a folder's."""
+    """The route of each topic.
+
+    SettingsError when two event types have one name, or one that cannot be a folder's, or can have no pseudonyms.
+    """
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
     inputs = {topic: find(name) for topic, name in settings.inputs.items()}
     labels = {topic: find(name) for topic, name in settings.labels.items()}
     types = _by_name([*inputs.values(), *labels.values()])
-    scores = Route((*(f"{name}/scores" for name in types), UNCLAIMED), score_rows(list(types.values())))
-    return {
+    outputs, all_types = settings.outputs, list(types.values())
+    scores = Route((*(f"{name}/scores" for name in types), UNCLAIMED), score_rows(all_types))
+    shadow = Route((*(f"{name}/{SHADOW}" for name in types), UNCLAIMED), shadow_rows(all_types))
+    found = {
         **{t: Route((f"{e.name}/refused", f"{e.name}/events"), event_rows(e, limits)) for t, e in inputs.items()},
         **{t: Route((f"{e.name}/refused", f"{e.name}/labels"), label_rows(e, limits)) for t, e in labels.items()},
-        settings.outputs.scores: scores,
+        outputs.scores: scores,
+        **({outputs.shadow: shadow} if outputs.shadow is not None else {}),
     }
+    names = pseudonyms(settings, types.values())
+    if names is None:
+        return found
+    return {topic: route._replace(rows=hidden(route.rows, types, names)) for topic, route in found.items()}
 
 
 def _by_name(event_types: Iterable[EventType]) -> dict[str, EventType]:

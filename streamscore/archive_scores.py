@@ -1,6 +1,6 @@
 """Published scores as rows: each event type has a table of its own, and what no type claims is refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,9 @@ PLAIN = [
 NESTED = [pa.field("reasons", pa.string()), pa.field("features", pa.string())]
 NOTHING = msgspec.Raw(b"")
 
+# From a record that was read, and the names of its event type's entities, to a row's values.
+Values = Callable[[Any, Sequence[str]], tuple[Any, ...]]
+
 
 class PublishedScore(msgspec.Struct, frozen=True, gc=False):
     """`core.decision.Score` as it is read back: what is nested stays the JSON that it is."""
@@ -59,8 +62,14 @@ class PublishedScore(msgspec.Struct, frozen=True, gc=False):
 
 def score_rows(event_types: Sequence[EventType]) -> ToRows:
     """The function from records of the topic of scores to rows of each type's `scores`, and of `refused`."""
-    sheets = {event_type.name: _sheet(event_type) for event_type in event_types}
-    parse = msgspec.json.Decoder(PublishedScore).decode
+    return claimed_rows(
+        PublishedScore, {e.name: own_sheet(e, "scores", [*PLAIN, *NESTED], _values) for e in event_types}
+    )
+
+
+def claimed_rows(kind: type[Any], sheets: Mapping[str, Sheet]) -> ToRows:
+    """The function from records that are of a kind, to the sheet of the event type that each names, or to `refused`."""
+    parse = msgspec.json.Decoder(kind).decode
 
     def rows(records: Sequence[Record], now: datetime) -> Rows:
         entries: dict[str, list[Entry]] = {name: [] for name in sheets}
@@ -83,16 +92,16 @@ def score_rows(event_types: Sequence[EventType]) -> ToRows:
     return rows
 
 
-def _sheet(event_type: EventType) -> Sheet:
+def own_sheet(event_type: EventType, table: str, own: Sequence[pa.Field], values: Values) -> Sheet:
+    """The sheet of a table of an event type: the event's id, fields of the table's own, and entities, by `values`."""
     events = schemas(event_type).events
     ids = [events.field(name) for name in dict.fromkeys(("event_id", *event_type.entities))]
     entities = [field.name for field in ids[1:]]
-    schema = own_schema(event_type, [ids[0], *PLAIN, *NESTED, *ids[1:]])
 
     def fields(scores: Sequence[Any]) -> Iterable[Sequence[Any]]:
-        return zip(*(_values(score, entities) for score in scores), strict=True)
+        return zip(*(values(score, entities) for score in scores), strict=True)
 
-    return Sheet(f"{event_type.name}/scores", schema, fields)
+    return Sheet(f"{event_type.name}/{table}", own_schema(event_type, [ids[0], *own, *ids[1:]]), fields)
 
 
 def _values(score: PublishedScore, entities: Sequence[str]) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ from streamscore.kafka_source import KafkaSource
 from streamscore.kafka_start import Start
 from streamscore.ledger import Ledger, Roll
 from streamscore.probe import Pulse
+from streamscore.pseudonyms import naming
 from streamscore.settings import Kafka, Settings
 
 log = logging.getLogger("streamscore.archiver")
@@ -55,8 +56,7 @@ class Archiver:
         self._settings, self._archive, self._routes = settings, settings.archive, routes
         self.metrics, self.pulse = metrics, pulse
         self._ledgers = {
-            topic: Ledger([Table(f"{self._archive.url.rstrip('/')}/{place}") for place in route.tables], route.tables)
-            for topic, route in routes.items()
+            topic: Ledger(list(map(self._table, route.tables)), route.tables) for topic, route in routes.items()
         }
         self._rolls = {topic: Roll() for topic in routes}
         self._writing: Writing | None = None
@@ -64,6 +64,9 @@ class Archiver:
         self._again: dict[str, float] = {}  # topics that begin anew, and when
         self._unreachable: str | None = None
         self._stopping, self._stop_at, self._last_report = False, float("inf"), 0.0
+
+    def _table(self, place: str) -> Table:
+        return Table(f"{self._archive.url.rstrip('/')}/{place}", naming=naming(self._settings))
 
     def stop(self) -> None:
         """Ask the loop to write what it has read and leave the group. Safe from a signal handler."""

@@ -12,6 +12,7 @@ from streamscore.errors import StreamScoreError
 from streamscore.event_types import find
 from streamscore.kafka_clients import admin, consumer, partitions_of
 from streamscore.kafka_start import never_read
+from streamscore.pseudonyms import naming
 from streamscore.settings import Kafka, Settings
 from streamscore.startup import needed_topics
 from streamscore.store import ModelStore
@@ -50,7 +51,7 @@ def _archive(settings: Settings) -> str | None:
         for place in {place for route in routes(settings).values() for place in route.tables}:
             url = f"{settings.archive.url.rstrip('/')}/{place}"
             if not holds_files(url):  # an import: no archiver writes there, and without one it is well
-                Table(url).reached([])
+                Table(url, naming=naming(settings)).reached([])
     except StreamScoreError as error:
         return str(error)
     return None

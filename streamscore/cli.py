@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamscore.cli_archive import archive, archiver
+from streamscore.cli_drift import drift
 from streamscore.cli_files import features, import_, replay, score, simulate
 from streamscore.cli_models import models
 from streamscore.cli_options import Between, effective, prepare_process, with_settings
@@ -98,7 +99,7 @@ def topics_create(settings: "Settings", partitions: int, replication: int) -> No
 
 
 cli.add_command(models)
-for command in (archiver, archive, simulate, replay, score, features, import_):
+for command in (archiver, archive, drift, simulate, replay, score, features, import_):
     cli.add_command(command)
 
 

@@ -66,17 +66,22 @@ def archive_retain(settings: "Settings", days: int) -> None:
 @click.option("--entity", required=True, metavar="FIELD=ID", help="Whose rows, e.g. customer_id=c012497.")
 @with_settings
 def archive_erase(settings: "Settings", entity: str) -> None:
-    """Remove the rows of one entity from events, labels, scores and refused records, and the files that held them."""
-    from streamscore.archive_erase import erased
+    """Remove the rows of one entity from the archive, the files that held them, and every snapshot that may hold it."""
+    from datetime import UTC, datetime
+
+    from streamscore.archive_erase import erased, forgotten
 
     name, equals, value = entity.partition("=")
     if not (name and equals and value):
         raise click.UsageError("--entity: expected FIELD=ID")
     for place, rows in erased(settings, name, value):
         click.echo(f"{place}: {rows:,} rows erased{', and the files that held them' if rows else ''}")
+    for event_type, snapshots in forgotten(settings, name, datetime.now(UTC)):
+        click.echo(f"{event_type}: {snapshots} snapshots removed")
     click.echo(
-        "Kafka's topics and the snapshots of workers were not touched; copies of the archive neither. A file that a "
-        "crash left behind is in no table: `streamscore archive vacuum --hours 1` deletes it.",
+        "Kafka's topics were not touched, copies of the archive neither. Workers that run know the entity until they "
+        "are started again, and make no snapshot before. A file that a crash left behind is in no table: "
+        "`streamscore archive vacuum --hours 1` deletes it.",
         err=True,
     )
 

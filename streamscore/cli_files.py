@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamscore.cli_options import Between, with_settings
+from streamscore.cli_options import Between, event_type_option, time_with_zone, with_settings
 from streamscore.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -16,28 +16,16 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 CENTURY = 36_525  # in days: beyond it a number is a slip, and soon no date
-event_type_option = click.option("--event-type", required=True, help="A built-in name, or module:NAME of your own.")
 
 
 def occurred_at_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The time of rows in files that have no column for it."""
     return click.option(
-        "--occurred-at", callback=_time, metavar="TIME", help="Time of every row, for a file without that column."
+        "--occurred-at",
+        callback=time_with_zone,
+        metavar="TIME",
+        help="Time of every row, for a file without that column.",
     )(command)
-
-
-def _time(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    if text == "now":
-        return datetime.now(UTC)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise click.BadParameter("expected now, or a time with a zone such as 2026-01-31T00:00:00Z")
-    return at
 
 
 @click.command()

@@ -28,6 +28,16 @@ def in_store(command: Callable[..., Any]) -> Callable[..., Any]:
     return opened
 
 
+def named(store: Any, version: str) -> str:
+    """The version that an alias points to, or the version itself; BundleError when the alias points nowhere."""
+    if version not in ("champion", "challenger", "previous"):
+        return version
+    found = store.alias(version)
+    if found is None:
+        raise BundleError(f"there is no {version}")
+    return str(found)
+
+
 @models.command("list")
 @in_store
 def models_list(store: Any) -> None:
@@ -49,11 +59,7 @@ def models_list(store: Any) -> None:
 @in_store
 def models_show(store: Any, version: str) -> None:
     """A bundle's card, after its digests were verified. VERSION may be an alias."""
-    if version in ("champion", "challenger", "previous"):
-        found = store.alias(version)
-        if found is None:
-            raise BundleError(f"there is no {version}")
-        version = found
+    version = named(store, version)
     files = store.read(version).files
     click.echo(files["card.md"].decode() if "card.md" in files else store.manifest(version).model_dump_json(indent=2))
 

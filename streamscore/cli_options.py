@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,24 @@ class Between(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value} is not a number.", param, ctx)
         return number
+
+
+event_type_option = click.option("--event-type", required=True, help="A built-in name, or module:NAME of your own.")
+
+
+def time_with_zone(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """The time that an option gives, `now` among them: the callback of that option."""
+    if text is None:
+        return None
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise click.BadParameter("expected now, or a time with a zone such as 2026-01-31T00:00:00Z")
+    return at
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError
 
 from streamscore.core.order import Partition
-from streamscore.errors import ArchiveUnreachable, DataError
+from streamscore.core.pseudonym import misnamed
+from streamscore.errors import ArchiveUnreachable, DataError, SettingsError
 
 Reached = Mapping[Partition, int]
 
@@ -28,6 +29,8 @@ DATE = pa.field("date", pa.date32())
 MEASURED = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "occurred_at", "archived_at")
 # The application transaction that every append carries: times of archiving only grow, whoever appends.
 CLOCK = "archived_at"
+# The property of a table that tells whose pseudonyms it holds; one without it holds ids.
+NAMING = "streamscore.pseudonyms"
 # Appends of others, to other partitions of the same table, that one append may come after.
 ATTEMPTS = 20
 ZSTD = WriterProperties(compression="ZSTD")
@@ -38,10 +41,14 @@ class Overtaken(Exception):
 
 
 class Table:
-    """A table to which each record is appended once. Its schema is that of its rows, and grows by new columns."""
+    """A table to which each record is appended once. Its schema is that of its rows, and grows by new columns.
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        self.url, self._clock = url, clock
+    `naming` tells whose pseudonyms its rows hold, None where they hold ids; SettingsError from every method where
+    those in the table are others.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time, naming: str | None = None) -> None:
+        self.url, self._naming, self._clock = url, naming, clock
         self._opened: DeltaTable | None = None
 
     def reached(self, partitions: Collection[Partition]) -> dict[Partition, int]:
@@ -99,29 +106,43 @@ class Table:
         if self._opened is not None:
             self._opened.update_incremental()
         elif DeltaTable.is_deltatable(self.url):
-            self._opened = DeltaTable(self.url)
+            self._opened = self._named(DeltaTable(self.url))
         elif holds_files(self.url):
             raise DataError(f"{self.url} holds files that were imported: choose another archive.url")
         return self._opened
 
     def _created(self, schema: pa.Schema) -> DeltaTable:
         whole = schema.append(ARCHIVED_AT)
-        self._opened = DeltaTable.create(
+        measured = {"delta.dataSkippingStatsColumns": ",".join(n for n in MEASURED if n in whole.names)}
+        created = DeltaTable.create(
             self.url,
             whole,
-            mode="ignore",
+            mode="ignore",  # another archiver may just have made it
             partition_by=[DATE.name],
             name=Path(self.url).name,
-            configuration={"delta.dataSkippingStatsColumns": ",".join(n for n in MEASURED if n in whole.names)},
+            configuration=measured | ({NAMING: self._naming} if self._naming else {}),
+            raise_if_key_not_exists=False,
         )
+        self._opened = self._named(created)
         return self._opened
+
+    def _named(self, table: DeltaTable) -> DeltaTable:
+        check_naming(table, self._naming)
+        return table
+
+
+def check_naming(table: DeltaTable, naming: str | None) -> None:
+    """SettingsError when a table holds other names of entities than are asked for."""
+    if why := misnamed(table.metadata().configuration.get(NAMING), naming):
+        raise SettingsError(f"{table.table_uri}: {why}")
 
 
 class Snapshot(NamedTuple):
-    """A table at one version, to be read."""
+    """A table at one version, to be read; `naming` tells whose pseudonyms it holds."""
 
     version: int
     rows: pa.dataset.Dataset
+    naming: str | None
 
 
 def snapshot(url: str) -> Snapshot | None:
@@ -130,7 +151,7 @@ def snapshot(url: str) -> Snapshot | None:
         if not DeltaTable.is_deltatable(url):
             return None
         table = DeltaTable(url)
-        return Snapshot(table.version(), table.to_pyarrow_dataset())
+        return Snapshot(table.version(), table.to_pyarrow_dataset(), table.metadata().configuration.get(NAMING))
 
 
 def holds_files(url: str) -> bool:

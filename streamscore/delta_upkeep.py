@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from streamscore.delta import ATTEMPTS, DATE, ZSTD, plain, storage
+from streamscore.delta import ATTEMPTS, DATE, ZSTD, check_naming, plain, storage
 from streamscore.errors import ArchiveUnreachable, DataError
 
 # Of a file that an archiver writes and has not committed yet, none is younger.
@@ -33,6 +33,12 @@ def exists(url: str) -> bool:
     """Whether there is a table; ArchiveUnreachable."""
     with storage(url):
         return bool(DeltaTable.is_deltatable(url))
+
+
+def check(url: str, naming: str | None) -> None:
+    """SettingsError when a table holds other names of entities than are asked for; ArchiveUnreachable."""
+    with storage(url):
+        check_naming(DeltaTable(url), naming)
 
 
 def compact(url: str) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import difflib
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 from streamscore.core.catalogue import BUILT_IN
 from streamscore.core.event_type import EventType
@@ -14,22 +15,23 @@ def find(name: str) -> EventType:
     """The event type of that name or import path; SettingsError says what is there instead."""
     if name in BUILT_IN:
         return BUILT_IN[name]
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         near = difflib.get_close_matches(name, BUILT_IN, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; built in are {', '.join(BUILT_IN)}"
         raise SettingsError(f"there is no event type {name}{hint}; your own is named module:NAME")
-    return _imported(name, module_name, attribute)
+    found = imported("event type", name)
+    if not isinstance(found, EventType):
+        raise SettingsError(f"{name} is a {type(found).__name__}, not an EventType")
+    return found
 
 
-def _imported(name: str, module_name: str, attribute: str) -> EventType:
+def imported(kind: str, name: str) -> Any:
+    """What a user's `module:NAME` is; SettingsError says which kind of thing cannot be imported, and why."""
+    module_name, _, attribute = name.partition(":")
     # A console command does not look in the folder it is run from, where a user's module lies.
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
+        return getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # a user's module may fail in any way
-        raise SettingsError(f"event type {name} cannot be imported: {type(error).__name__}: {error}") from None
-    if not isinstance(found, EventType):
-        raise SettingsError(f"{name} is a {type(found).__name__}, not an EventType")
-    return found
+        raise SettingsError(f"{kind} {name} cannot be imported: {type(error).__name__}: {error}") from None

@@ -156,6 +156,11 @@ class Reader:
                 yield AsOf(events, columns, self._untold())
             yield AsOf([], self.history.following(self.event_type.columns([])), self._untold())
 
+    def check_labels(self) -> None:
+        """DataError when a file of labels has rows and none of them is a label: risks would all be 0."""
+        if self.source.labels and 0 < self._labels.read == self._labels.refused:
+            raise DataError(f"{self.source.labels}: every row is refused, so no label is known")
+
     def _untold(self) -> list[Entry]:
         untold, self._events.untold = self._events.untold, []
         return untold
@@ -182,6 +187,7 @@ def write_features(event_type: EventType, source: Source, out: Path, told: Told)
             if count // TOLD_EVERY > written // TOLD_EVERY:
                 told(f"{out.name}: {count:,} of {reader.read - reader.refused:,} rows written")
             written = count
+        reader.check_labels()
     tally = reader.history.tally
     return Summary(written, tally.duplicates, reader.refused, tally.labels)
 

@@ -50,6 +50,7 @@ FATAL_CODES = frozenset(
 )
 
 OnError = Callable[[KafkaError], None]
+NONE: Mapping[str, Any] = {}
 
 
 def consumer(kafka: Kafka, on_error: OnError, on_commit: Callable[..., None]) -> Consumer:
@@ -84,8 +85,13 @@ def consumer(kafka: Kafka, on_error: OnError, on_commit: Callable[..., None]) ->
     return _made(Consumer, options)
 
 
-def producer(kafka: Kafka, on_error: OnError, on_refused: Callable[..., None]) -> Producer:
-    """An idempotent producer that never gives a message up; `on_refused` hears of those Kafka will never take."""
+def producer(
+    kafka: Kafka, on_error: OnError, on_refused: Callable[..., None], options: Mapping[str, Any] = NONE
+) -> Producer:
+    """An idempotent producer that never gives a message up; `on_refused` hears of those Kafka will never take.
+
+    `options` replace what is set here, and are replaced by those of the settings.
+    """
     return _made(
         Producer,
         {
@@ -100,6 +106,7 @@ def producer(kafka: Kafka, on_error: OnError, on_refused: Callable[..., None]) -
             # A batch's outputs are handed over at once: waiting for more would only make them older.
             "linger.ms": 0,
             "queue.buffering.max.kbytes": 65_536,
+            **options,
             **kafka.options,
             **kafka.producer,
         },

@@ -13,6 +13,7 @@ from streamscore.core.catalogue import Entry
 from streamscore.core.order import EventTimeOrder, Partition
 from streamscore.core.past import Past
 from streamscore.core.pipeline import Outcome
+from streamscore.drift_metrics import BinnedValues
 
 # Seconds. Edges at 5, 20 and 100 ms: a local round trip, the batch's age, the interval between commits.
 AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600)
@@ -88,6 +89,7 @@ class Metrics:
         self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
         self._add_histograms()
         self._add_history()
+        self._add_shadow()
 
     def _add_histograms(self) -> None:
         self.age = BatchHistogram(
@@ -101,8 +103,9 @@ class Metrics:
         )
         self.batch_size = BatchHistogram("streamscore_batch_events", "Events in a batch", SIZE_BUCKETS, "event_type")
         self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
-        for histogram in (self.age, self.stage, self.batch_size, self.risk):
-            self.registry.register(histogram)
+        self.values = BinnedValues()
+        for collector in (self.age, self.stage, self.batch_size, self.risk, self.values):
+            self.registry.register(collector)
 
     def _add_history(self) -> None:
         r, by_type = self.registry, ["event_type"]
@@ -111,7 +114,7 @@ class Metrics:
         )
         self._history_rows = Counter(
             "streamscore_history_rows",
-            "What became of events and labels in history: folded, duplicates, too_old, without_room, dropped, late …",
+            "What became of events and labels in history: folded, too_old, without_room, dropped, late, late_labels …",
             ["event_type", "what"],
             registry=r,
         )
@@ -144,6 +147,24 @@ class Metrics:
         )
         self._counted: dict[tuple[str, str], int] = {}
 
+    def _add_shadow(self) -> None:
+        r, by_type = self.registry, ["event_type"]
+        self.shadow = Counter(
+            "streamscore_shadow_events",
+            "Events that a challenger was to score: scored, skipped while it was behind, failed when it raised",
+            ["event_type", "what"],
+            registry=r,
+        )
+        self.shadow_lost = Counter(
+            "streamscore_shadow_lost", "Risks of challengers that Kafka did not take", registry=r
+        )
+        self._shadow_model = Gauge(
+            "streamscore_shadow_model_info", "1 for the challenger in shadow", ["event_type", "version"], registry=r
+        )
+        self.shadow_refused = Counter(
+            "streamscore_shadow_load_failures", "Challengers that were refused", by_type, registry=r
+        )
+
     def orders(self, orders: Mapping[str, EventTimeOrder]) -> None:
         """Say what is read and not yet scored, by event type, and how far its partitions are apart."""
         self.buffered.set(sum(map(len, orders.values())))
@@ -165,7 +186,7 @@ class Metrics:
         self._history_since.labels(name).set(past.complete_since)
         for entity, count in history.entities.items():
             self._history_entities.labels(name, "+".join(entity)).set(count)
-        for what, count in {**asdict(history.tally), "late": past.late}.items():
+        for what, count in {**asdict(history.tally), "late": past.late, "late_labels": past.late_labels}.items():
             self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
             self._counted[name, what] = count
 
@@ -189,6 +210,8 @@ class Metrics:
         self.ignored_fields.labels(event_type).inc(outcome.ignored_fields)
         self.batch_size.observe(event_type, np.array([len(outcome.timestamps)]))
         self.risk.observe(event_type, outcome.risks)
+        if outcome.binned is not None:
+            self.values.add(event_type, outcome.binned)
 
     def lags(self, lags: Mapping[Partition, int], newest: Mapping[str, float], now: float) -> None:
         """Set what is waiting: messages per partition, and seconds per topic by its newest scored event."""
@@ -201,6 +224,16 @@ class Metrics:
         for topic, at in newest.items():
             waiting = any(count for (name, _), count in lags.items() if name == topic)
             self.lag_seconds.labels(topic).set(max(0.0, now - at) if waiting else 0.0)
+
+    def use_challenger(self, event_type: str, version: str | None, previous: str | None) -> None:
+        """Say which challenger is in shadow now, None when there is none."""
+        if previous:
+            self._shadow_model.remove(event_type, previous)
+        for what in ("scored", "skipped", "failed"):
+            self.shadow.labels(event_type, what)  # born at 0, as those of `use_model`
+        self.shadow_refused.labels(event_type)
+        if version:
+            self._shadow_model.labels(event_type, version).set(1)
 
     def use_model(self, event_type: str, version: str, previous: str | None) -> None:
         """Say which model is in use now; the one before it is no longer shown."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +15,8 @@ from streamscore.settings import Http
 # A loop that has not turned for this long is stuck: a model is warmed on another thread, an outage
 # is waited for in slices of a second, and Kafka puts a member out after 300 s.
 STUCK_SECONDS = 60.0
+# Before its first turn models are loaded and compiled, which takes minutes where processors are scarce.
+START_SECONDS = 600.0
 
 
 class Pulse:
@@ -21,16 +24,17 @@ class Pulse:
 
     def __init__(self, patience: float = STUCK_SECONDS) -> None:
         """`patience` is how long the loop may take for a turn, in seconds."""
-        self._patience = patience
+        self._patience, self._begun = patience, False
         self._turned = time.monotonic()
         self.waiting_for: str | None = "start"
 
     def turn(self, waiting_for: str | None) -> None:
-        self._turned = time.monotonic()
+        self._turned, self._begun = time.monotonic(), True
         self.waiting_for = waiting_for
 
     def stuck(self) -> bool:
-        return time.monotonic() - self._turned > self._patience
+        patience = self._patience if self._begun else max(self._patience, START_SECONDS)
+        return time.monotonic() - self._turned > patience
 
     def problem(self) -> str | None:
         """Why the worker is not ready; None when it is."""
@@ -51,11 +55,12 @@ def serve(http: Http, registry: CollectorRegistry, pulse: Pulse) -> ThreadingHTT
         def do_GET(self) -> None:
             answer = answers.get(self.path.split("?")[0])
             status, kind, body = answer() if answer else (404, "text/plain", b"not here\n")
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # a client that gave up waiting is not worth a log line either
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Scrapes are not worth a log line."""

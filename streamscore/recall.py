@@ -16,7 +16,8 @@ from streamscore.kafka_clients import topic_ids
 from streamscore.kafka_source import KafkaSource
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
-from streamscore.restore import Retained, declaration, restored
+from streamscore.pseudonyms import pseudonyms
+from streamscore.restore import Retained, last_erasure, restored
 from streamscore.restore_archived import archived
 from streamscore.settings import Settings
 from streamscore.snapshot_store import SnapshotStore
@@ -79,16 +80,16 @@ class Recall:
         history, kafka = self._settings.history, self._settings.kafka
         bounds = Bounds(timedelta(seconds=history.slack_seconds), history.max_entities)
         latest, kept = kafka.start_from == "latest", self._source.follow(topics)
-        retained = Retained(event_type, bounds, kept, topic_ids(kafka, topics) if history.snapshots else {})
         store = SnapshotStore(history.snapshots, event_type.name) if history.snapshots else None
+        ids, erased = (topic_ids(kafka, topics), last_erasure(store)) if store else ({}, None)
+        retained = Retained(event_type, bounds, kept, ids, pseudonyms(self._settings, [event_type]), erased)
         past = restored(retained, store, latest, told) if store else None
         if past is None:
             past = archived(retained, f"{self._settings.archive.url.rstrip('/')}/{event_type.name}", latest, told)
         if store:
-            identity = declaration(event_type, past.horizon), retained.topics
             done = partial(self._metrics.snapshot, event_type.name)
             done(0.0)
-            self._snapshots.append((SnapshotWriter(store, identity, history.snapshot_seconds, done), past))
+            self._snapshots.append((SnapshotWriter(store, retained.identity, history.snapshot_seconds, done), past))
         return past
 
     def copy(self) -> bool:

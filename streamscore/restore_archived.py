@@ -1,13 +1,15 @@
 """A past to begin with out of the archive: what it holds is folded, and the topics are read on from there."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streamscore.archive_read import Archive, Rows, columns, label_columns, offsets, told_columns
 from streamscore.core.order import Partition
@@ -25,22 +27,26 @@ def archived(stream: Retained, folder: str, latest: bool, told: Callable[[str], 
     """The past that an archive holds of a stream, else an empty one; `latest` is where a new group starts."""
     past = stream.empty
     try:
-        before = offsets(folder, stream.kept.keys())
+        before = offsets(folder, stream.kept.keys(), stream.naming)
         if not before:
             return past
         if any(offset > stream.kept[partition].end for partition, offset in before.items()):
             log.warning("the archive is not used for history: it is of other topics of these names")
             return past
+        labelled = offsets(folder, stream.kept.keys(), stream.naming, "labels")
         archive = Archive(folder, stream.event_type)
         glance = _glanced(archive, stream, before, latest)
-        repeated = _folded(archive, stream, past, (glance, told))
-        after = offsets(folder, stream.kept.keys())
+        again = _folded(archive, stream, past, (glance, told))
+        repeated = _repeated(archive, stream, again) if again else []
+        after = offsets(folder, stream.kept.keys(), stream.naming)
     except StreamScoreError as error:
         log.error("the archive is not used for history: %s", error)
         return stream.empty
-    least = _standing(stream, past, glance, before)
-    folded = [(*partition, offset) for partition, offset in after.items()]
-    past.resume(least, msgspec.structs.replace(least, folded=folded, repeated=repeated))
+    # Labels are read again as far as their topic has them: only of what it has lost must the archive hold all.
+    again_from = {p: stream.kept[p].first for p, offset in labelled.items() if offset >= stream.kept[p].first}
+    least = _standing(stream, past, glance, before | again_from)
+    reached = [(*partition, offset) for partition, offset in after.items()]
+    past.resume(least, msgspec.structs.replace(least, reached=reached, repeated=repeated))
     log.info("history: %d events are restored of the archive", past.history.events)
     return past
 
@@ -67,6 +73,7 @@ def _standing(stream: Retained, past: Past, glance: _Glance, before: Mapping[Par
     committed = {p: max(0, stream.kept[p].committed) for p in before}
     return Standing(
         folded=[(*partition, offset) for partition, offset in before.items()],
+        reached=[],
         needed=[],
         steps=[(*partition, committed[partition], at / 1e6) for partition, at in glance.oldest.items()],
         repeated=[],
@@ -108,18 +115,37 @@ def _by_partition(rows: pa.Table) -> list[tuple[Partition, np.ndarray]]:
 
 def _folded(
     archive: Archive, stream: Retained, past: Past, how: tuple[_Glance, Callable[[str], None]]
-) -> list[tuple[str, int, int, float]]:
-    """Fold what can still be asked for; the places of events that came before, and when these occurred."""
+) -> list[pa.Table]:
+    """Fold what can still be asked for; the ids and times of events of which there are several."""
     (glance, told), event_type, done = how, stream.event_type, 0
     past.history.trim(glance.asked, 0)
     since = Rows(since=datetime.fromtimestamp(past.history.bound / 1e6, UTC)) if past.history.bound > 0 else Rows()
-    repeated: list[tuple[str, int, int, float]] = []
+    again: list[pa.Table] = []
     for rows in archive.events([*COORDINATES, *(f.name for f in event_type.fields)], since):
         taken = past.history.fold(past.history.read(columns(event_type, rows)))
-        again = rows.filter(~taken).select([*COORDINATES, "occurred_at"]).to_pylist()
-        repeated += [(*(row[name] for name in COORDINATES), row["occurred_at"].timestamp()) for row in again]
+        if not taken.all():
+            again.append(rows.filter(~taken).select(["event_id", "occurred_at"]))
         done += len(taken)
         told(f"history: {done:,} events of the archive are folded, of {glance.rows:,} at most")
     for rows in archive.labels(told_columns(event_type), since):
         past.history.fold_labels(label_columns(event_type, rows.filter(rows["label"].is_valid())))
-    return repeated
+    return again
+
+
+def _repeated(archive: Archive, stream: Retained, again: Sequence[pa.Table]) -> list[tuple[str, int, int, float]]:
+    """The places of all copies of events but the first that came, and when they occurred; rows come in any order."""
+    ids = pa.concat_tables(again)
+    whose = pc.unique(ids["event_id"])
+    copies = [
+        rows.filter(pc.is_in(rows["event_id"], whose))
+        for rows in archive.events(["event_id", "occurred_at", "kafka_timestamp", *COORDINATES])
+    ]
+    order = [(name, "ascending") for name in ("event_id", "occurred_at", "kafka_timestamp", *COORDINATES)]
+    rows = pa.concat_tables(copies).sort_by(order).to_pylist()
+    known = stream.kept.keys()
+    return [
+        (*(row[name] for name in COORDINATES), row["occurred_at"].timestamp())
+        for before, row in pairwise(rows)
+        if (before["event_id"], before["occurred_at"]) == (row["event_id"], row["occurred_at"])
+        and (row["kafka_topic"], row["kafka_partition"]) in known
+    ]

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Options = dict[str, str | int | float | bool]
 
 # In seconds: spans of event time beyond it are a mistake, and soon more than a clock can add.
 CENTURY = 3_153_600_000
+# Fewer could be tried one after another.
+LEAST_KEY_BYTES = 16
 
 # librdkafka options that would break a guarantee, and what to do instead.
 REFUSED = {
@@ -83,11 +85,25 @@ class Kafka(_Section):
 
 
 class Outputs(_Section):
-    """Where scores, alerts and dead letters go."""
+    """Where scores, alerts, dead letters and the risks of challengers go."""
 
     scores: str = Field("scores", description="topic of scores, one per event")
     alerts: str = Field("alerts", description="topic of alerts, with reasons")
     dead_letters: str = Field("dead-letters", description="topic of records that could not be scored")
+    shadow: str | None = Field(
+        None, description="topic of the challenger's risks, beside the champion's; unset, no challenger is asked"
+    )
+
+    @property
+    def topics(self) -> list[str]:
+        """Every topic that is written."""
+        return [topic for topic in (self.scores, self.alerts, self.dead_letters, self.shadow) if topic is not None]
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Outputs":
+        if self.shadow is not None and self.topics.count(self.shadow) > 1:
+            raise ValueError("shadow is another output's topic")
+        return self
 
 
 class Batch(_Section):
@@ -142,6 +158,21 @@ class Archive(_Section):
     )
 
 
+class Pseudonyms(_Section):
+    """Whether the archive and the history know entities by pseudonyms instead of by their ids."""
+
+    key: SecretStr | None = Field(
+        None, description="key of the pseudonyms that entity ids have in archive and history; None keeps the ids"
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _long(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value().encode("utf-8", "surrogatepass")) < LEAST_KEY_BYTES:
+            raise ValueError(f"must have {LEAST_KEY_BYTES} bytes at least, best of chance: openssl rand -hex 32")
+        return key
+
+
 class Http(_Section):
     """The address of /metrics, /livez and /readyz."""
 
@@ -159,12 +190,15 @@ class Settings(_Section):
     )
     labels: dict[str, str] = Field({}, description="topic of labels: the event type that they judge")
     outputs: Outputs = Outputs()
-    publish_features: Literal["off", "alerts", "all"] = Field("off", description="scores that carry their features")
+    publish_features: Literal["off", "alerts", "all"] = Field(
+        "off", description="scores that carry their features: off (none), alerts, or all"
+    )
     history: History = History()
     batch: Batch = Batch()
     limits: Limits = Limits()
     models: Models = Models()
     archive: Archive = Archive()
+    pseudonyms: Pseudonyms = Pseudonyms()
     http: Http = Http()
     drain_seconds: float = Field(
         30.0, gt=0, le=86_400, description="longest time to finish and commit when stopping, s"
@@ -173,8 +207,7 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _no_loop(self) -> "Settings":
         """An output that is an input would be scored, and scored again."""
-        outputs = (self.outputs.scores, self.outputs.alerts, self.outputs.dead_letters)
-        both = sorted({*self.inputs, *self.labels} & set(outputs))
+        both = sorted({*self.inputs, *self.labels} & set(self.outputs.topics))
         if both:
             raise ValueError(f"{', '.join(both)} is an input and an output")
         return self

@@ -23,7 +23,16 @@ MASK = "********"
 CREDENTIALS = re.compile(r"://[^/@]*@")  # user and password in an address
 # Beside its own errors PyYAML lets through what a value with a tag of its own made it stumble over.
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
-SECRET_WORDS = ("password", "secret", "token", "jaas", "ssl.key.pem", "credential", "oauthbearer.config")
+SECRET_WORDS = (
+    "password",
+    "secret",
+    "token",
+    "jaas",
+    "ssl.key.pem",
+    "credential",
+    "oauthbearer.config",
+    "pseudonyms.key",
+)
 
 
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -92,7 +101,8 @@ def shown(settings: Settings, origins: Mapping[str, str]) -> Iterator[Origin]:
     """Each effective value with its origin; secrets masked."""
     for path, value in _leaves(settings.model_dump()):
         key = ".".join(path)
-        text = MASK if any(word in key for word in SECRET_WORDS) else CREDENTIALS.sub(f"://{MASK}@", str(value))
+        secret = value is not None and any(word in key for word in SECRET_WORDS)
+        text = MASK if secret else CREDENTIALS.sub(f"://{MASK}@", str(value))
         yield Origin(key, text, origins.get(key, "default"))
 
 

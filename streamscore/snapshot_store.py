@@ -8,9 +8,12 @@ manifest, with the digest of every part, is written last: without it nothing is 
 
 import hashlib
 import io
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import fsspec
 import msgspec
@@ -23,6 +26,8 @@ from streamscore.core.timeline import Part
 from streamscore.errors import DataError, SettingsError
 
 MANIFEST = "manifest.json"
+# Beside the snapshots: which erasure was the last, if there was any.
+ERASED = "erased"
 # Two, so that a worker that began to read one may finish while the next is made.
 KEPT = 2
 # A snapshot without a manifest that is as old as this was given up.
@@ -39,10 +44,20 @@ class Written(msgspec.Struct, frozen=True):
     digest: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Identity(NamedTuple):
+    """What a snapshot is of: the declaration's digest, the topics' ids, whose pseudonyms, and after which erasure."""
+
+    declaration: str
+    topics: dict[str, str]
+    naming: str | None = None
+    erased: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a snapshot is: what it was declared as, of which topics, where its past stood, and its files.
 
     `before` and `after` is where the past stood when copying began and when it ended; `topics` are ids by name.
+    `naming` tells the pseudonyms that its entities were hashed by; `erased` which erasure came before its past began.
     """
 
     declaration: str
@@ -50,6 +65,8 @@ class Manifest(msgspec.Struct, frozen=True):
     before: Standing
     after: Standing
     parts: list[Written]
+    naming: str | None = None
+    erased: str | None = None
     digest: str = ""
 
 
@@ -66,7 +83,15 @@ class SnapshotStore:
 
     def names(self) -> list[str]:
         """Every complete snapshot, newest first."""
-        return sorted({PurePosixPath(path).parent.name for path in self._fs.glob(f"{self._root}/*/{MANIFEST}")})[::-1]
+        return [name for name in self._begun() if self._fs.exists(f"{self._root}/{name}/{MANIFEST}")]
+
+    def _begun(self) -> list[str]:
+        """Every snapshot, complete or not, newest first."""
+        self._fs.invalidate_cache(self._root)  # others write there as well
+        with suppress(FileNotFoundError):
+            found = {PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False)}
+            return sorted(filter(made_at, found), reverse=True)
+        return []
 
     def manifest(self, name: str) -> Manifest:
         """What a snapshot says of itself; DataError when it is damaged."""
@@ -94,20 +119,56 @@ class SnapshotStore:
         return Written(file, timeline, rows, hashlib.sha256(content).hexdigest())
 
     def complete(self, name: str, manifest: Manifest) -> None:
-        """Write the manifest: from now on the snapshot is there."""
+        """Write the manifest: from now on the snapshot is there.
+
+        DataError when an entity was erased since its past began, which it may hold; then it is removed again.
+        """
         manifest = msgspec.structs.replace(manifest, digest=_digest_of(manifest))
         path = f"{self._root}/{name}/{MANIFEST}"
         # A folder shows a file while it is written; an object appears when it is whole.
         self._fs.pipe_file(f"{path}.part", msgspec.json.encode(manifest))
         self._fs.mv(f"{path}.part", path)
+        # Asked last: an erasure either finds the snapshot, or is found here.
+        try:
+            self.check(manifest.erased)
+        except DataError:
+            self.remove([name])
+            raise
+
+    def check(self, erased: str | None) -> None:
+        """DataError when an entity was erased since `erased` said which erasure was the last."""
+        if self.erased() != erased:
+            raise DataError("an entity was erased, which this worker may still know: start it again")
+
+    def erased(self) -> str | None:
+        """What tells the last erasure from others; None before the first. To be asked before a past begins."""
+        try:
+            return str(self._fs.cat_file(f"{self._root}/{ERASED}"), "utf-8")
+        except FileNotFoundError:
+            return None
+
+    def erase(self, now: datetime) -> int:
+        """Remove every snapshot, and let nobody complete another whose past began before; how many there were.
+
+        Which rows of one are about an entity cannot be told: those of others hold its events as well.
+        """
+        self._fs.makedirs(self._root, exist_ok=True)
+        self._fs.pipe_file(f"{self._root}/{ERASED}", name_of(now, secrets.token_hex(8)).encode())
+        complete = self.names()
+        self.remove(self._begun())
+        return len(complete)
 
     def tidy(self, now: datetime) -> None:
         """Remove all but the newest, and what was begun long ago and never completed."""
         complete = self.names()
-        begun = {PurePosixPath(path).name for path in self._fs.ls(self._root, detail=False)}
-        given_up = {name for name in begun.difference(complete) if (at := made_at(name)) and now - at > GIVEN_UP}
-        for name in (*complete[KEPT:], *given_up):
-            self._fs.rm(f"{self._root}/{name}", recursive=True)
+        begun = [name for name in self._begun() if name not in complete]
+        self.remove([*complete[KEPT:], *(name for name in begun if now - (made_at(name) or now) > GIVEN_UP)])
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove snapshots, complete or not."""
+        for name in names:
+            with suppress(FileNotFoundError):  # by a worker meanwhile
+                self._fs.rm(f"{self._root}/{name}", recursive=True)
 
 
 def name_of(now: datetime, who: str) -> str:
@@ -124,7 +185,8 @@ def made_at(name: str) -> datetime | None:
 
 
 def _digest_of(manifest: Manifest) -> str:
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(manifest, digest=""))).hexdigest()
+    said = msgspec.to_builtins(msgspec.structs.replace(manifest, digest="")) | {"digest": ""}
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
 def _encoded(pieces: Sequence[Part]) -> bytes:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from streamscore.core.history import Cursor
 from streamscore.core.past import Past, Standing
 from streamscore.core.timeline import Part
-from streamscore.snapshot_store import Manifest, SnapshotStore, Written, made_at, name_of
+from streamscore.snapshot_store import Identity, Manifest, SnapshotStore, Written, made_at, name_of
 
 # Rows copied in one turn of the loop: a millisecond or two, a tenth of what a full batch takes.
 COPIED = 1 << 16
@@ -44,10 +44,7 @@ class SnapshotWriter:
     `on_done` hears when a snapshot was begun that is complete, seconds since 1970; None when one failed.
     """
 
-    def __init__(
-        self, store: SnapshotStore, identity: tuple[str, dict[str, str]], every: float, on_done: OnDone
-    ) -> None:
-        """`identity` is the declaration's digest and the ids of the topics."""
+    def __init__(self, store: SnapshotStore, identity: Identity, every: float, on_done: OnDone) -> None:
         self._store, self._identity, self._every, self._on_done = store, identity, every, on_done
         self._queue: queue.Queue[Slice | Standing] = queue.Queue(WAITING)
         self._due, self._stopping = threading.Event(), threading.Event()
@@ -89,13 +86,27 @@ class SnapshotWriter:
 
     def _make(self, now: datetime) -> None:
         newest = next(filter(None, map(made_at, self._store.names())), None)
-        if newest and now - newest < timedelta(seconds=self._every / 2):
+        if newest and abs(now - newest) < timedelta(seconds=self._every / 2):
             self._on_done(newest.timestamp())
             return  # by another worker
+        self._store.tidy(now)  # first, for what was given up may be what fills the volume
+        self._store.check(self._identity.erased)
         while not self._queue.empty():
             self._queue.get()  # of a snapshot that failed
         self._due.set()
-        name = name_of(now, f"{os.getpid():x}{random.getrandbits(32):08x}")
+        # One that a wrong clock has named would else be the newest for ever.
+        named = max(now, newest + timedelta(seconds=1)) if newest else now
+        name = name_of(named, f"{os.getpid():x}{random.getrandbits(32):08x}")
+        done = False
+        try:
+            done = self._written(name, now)
+        finally:
+            if not done:
+                with suppress(Exception):  # what stopped it is told; this would hide it
+                    self._store.remove([name])
+
+    def _written(self, name: str, now: datetime) -> bool:
+        """Write what the loop copies; False when the worker stops meanwhile."""
         before, written = self._next(), list[Written]()
         pieces: list[Slice] = []
         while isinstance(before, Standing) and (came := self._next()):
@@ -103,12 +114,17 @@ class SnapshotWriter:
                 written.append(self._store.add(name, len(written), pieces[0].timeline, [s.part for s in pieces]))
                 pieces = []
             if isinstance(came, Standing):
-                self._store.complete(name, Manifest(*self._identity, before, came, written))
-                self._store.tidy(now)
+                self._store.complete(name, self._manifest(before, came, written))
                 self._on_done(now.timestamp())
                 log.info("a snapshot of the history is made: %d rows", sum(part.rows for part in written))
-                return
+                self._store.tidy(now)
+                return True
             pieces.append(came)
+        return False
+
+    def _manifest(self, before: Standing, after: Standing, written: list[Written]) -> Manifest:
+        declaration, topics, naming, erased = self._identity
+        return Manifest(declaration, topics, before, after, written, naming, erased)
 
     def _next(self) -> Slice | Standing | None:
         """What the loop copied next; None when the worker stops."""

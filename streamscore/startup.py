@@ -1,10 +1,13 @@
 """From settings to a running worker: probes first, then the broker, then the champions."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from streamscore import probe
+from streamscore.challengers import ChallengerWatch
 from streamscore.champions import ChampionWatch, first_champion
+from streamscore.core.bundle import Bundle
 from streamscore.core.event_type import EventType
 from streamscore.core.warm import warm
 from streamscore.errors import SettingsError
@@ -12,7 +15,9 @@ from streamscore.event_types import find
 from streamscore.kafka_await import await_topics
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse
+from streamscore.pseudonyms import pseudonyms
 from streamscore.settings import Settings
+from streamscore.shadow import Offer, Shadow, no_shadow
 from streamscore.signals import Signals
 from streamscore.store import ModelStore
 from streamscore.streams import Topics
@@ -45,14 +50,35 @@ def run_worker(settings: Settings) -> None:
     watch = ChampionWatch(stores, bundles, lambda name: metrics.model_failures.labels(name).inc())
     watch.start(settings.models.poll_seconds, settings.models.device)
     if not signals.asked.is_set():
-        worker.run(watch)
+        with _offer(settings, stores, bundles, metrics) as offer:
+            worker.run(watch, offer)
     watch.stop()
     server.shutdown()
 
 
+@contextmanager
+def _offer(
+    settings: Settings, stores: Mapping[str, ModelStore], bundles: Mapping[str, Bundle], metrics: Metrics
+) -> Iterator[Offer]:
+    """Where a worker's loop leaves the batches that it has published, for challengers."""
+    if settings.outputs.shadow is None:
+        yield no_shadow
+        return
+    watch = ChallengerWatch(stores, {name: bundle.event_type for name, bundle in bundles.items()}, metrics)
+    shadow = Shadow(settings, settings.outputs.shadow, watch.of, metrics)
+    watch.start(settings.models.poll_seconds, settings.models.device)
+    try:
+        yield shadow.offer
+    finally:
+        watch.stop()
+        shadow.close()
+
+
 def event_types(settings: Settings) -> dict[str, EventType]:
-    """The event type of each input topic."""
-    return {topic: find(name) for topic, name in settings.inputs.items()}
+    """The event type of each input topic; SettingsError when there is a key and its entities can have no pseudonyms."""
+    types = {topic: find(name) for topic, name in settings.inputs.items()}
+    pseudonyms(settings, types.values())
+    return types
 
 
 def label_topics(settings: Settings, types: Mapping[str, EventType]) -> dict[str, str]:
@@ -69,5 +95,4 @@ def label_topics(settings: Settings, types: Mapping[str, EventType]) -> dict[str
 
 def needed_topics(settings: Settings) -> list[str]:
     """Every topic that the worker reads or writes."""
-    outputs = settings.outputs
-    return [*settings.inputs, *settings.labels, outputs.scores, outputs.alerts, outputs.dead_letters]
+    return [*settings.inputs, *settings.labels, *settings.outputs.topics]

@@ -1,7 +1,8 @@
 """The model store: immutable bundle directories and the aliases that point to them.
 
-    <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md
+    <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md report.html
     <store>/<event type>/aliases/champion|challenger|previous        a file holding a version
+    <store>/<event type>/comparisons/<version>.json                  how a challenger stood beside the champion
 
 A bundle is trusted only after every file has the digest its manifest gives and its golden rows
 come out as promised. Any fsspec URL will do: a folder, S3, GCS.
@@ -28,7 +29,8 @@ from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, SettingsError, StoreUnreachable
 
 Alias = Literal["champion", "challenger", "previous"]
-MANIFEST, NETWORK, SCALER, GOLDEN, CARD = "manifest.json", "model.keras", "scaler.json", "golden.npz", "card.md"
+MANIFEST, NETWORK, SCALER, GOLDEN = "manifest.json", "model.keras", "scaler.json", "golden.npz"
+CARD, REPORT = "card.md", "report.html"  # for people; a bundle loads without them
 # A training that began so long ago and never ended was killed.
 ABANDONED = timedelta(hours=3)
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -150,6 +152,11 @@ class ModelStore:
         self.promote(previous)
         return previous
 
+    def note(self, version: str, content: bytes) -> None:
+        """Keep what was last found of a bundle, which is immutable itself, in `comparisons/<version>.json`."""
+        self._fs.makedirs(f"{self._root}/comparisons", exist_ok=True)
+        self._replace(f"{self._root}/comparisons/{version}.json", content)
+
     @contextmanager
     def alone(self, now: datetime) -> Iterator[None]:
         """While it lasts nobody else trains for this store; BundleError when somebody does.
@@ -260,13 +267,6 @@ def manifest_digest(manifest: Manifest) -> str:
     """The sha256 of everything that a manifest says besides it: thresholds decide, and no other file holds them."""
     said = manifest.model_dump(mode="json", exclude={"digest"})
     return digest(json.dumps(said, sort_keys=True).encode())
-
-
-def golden_bytes(golden: Golden) -> bytes:
-    """Golden rows as the bytes of `golden.npz`."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
-    return buffer.getvalue()
 
 
 def _unreachable(how: str, error: Exception) -> StoreUnreachable:

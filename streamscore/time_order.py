@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from streamscore.core.identity import LONGEST_TEXT, sortable
 
 # What a run holds at most: of short rows so many, of long ones so many bytes.
 RUN_ROWS, RUN_BYTES = 1 << 19, 256 << 20
 CHUNK = 8192
-ORDER = [("at", "ascending"), ("event_id", "ascending")]
+# What rows are sorted by, where `key` is their id in the order in which history has ids.
+ORDER = [("at", "ascending"), ("key", "ascending")]
 
 
 class _Run(NamedTuple):
@@ -33,16 +37,17 @@ def in_order(tables: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
     for table in tables:
         if not table.num_rows:
             continue
-        gathered.append(table)
+        gathered.append(_keyed(table))
         if sum(t.num_rows for t in gathered) >= RUN_ROWS or sum(t.nbytes for t in gathered) >= RUN_BYTES:
             runs.append(_written(gathered, folder / f"{len(runs)}.parquet"))
             gathered = []
     if runs:
         if gathered:
             runs.append(_written(gathered, folder / f"{len(runs)}.parquet"))
-        yield from _merged([_Run(next(chunks), chunks) for chunks in map(_read, runs)])
+        for chunk in _merged([_Run(next(chunks), chunks) for chunks in map(_read, runs)]):
+            yield chunk.drop_columns(["key"])
     elif gathered:
-        rows = _sorted(gathered)
+        rows = _sorted(gathered).drop_columns(["key"])
         yield from (rows.slice(start, CHUNK) for start in range(0, rows.num_rows, CHUNK))
 
 
@@ -62,6 +67,17 @@ def up_to(tables: Iterator[pa.Table]) -> Callable[[int], list[pa.Table]]:
         return found
 
     return taken
+
+
+def _keyed(table: pa.Table) -> pa.Table:
+    """With the column `key`: ids, and of texts their bytes; of those that history shortens what it makes of them."""
+    ids = table["event_id"]
+    if pa.types.is_integer(ids.type):
+        return table.append_column("key", ids)
+    key = ids.cast(pa.binary())
+    if pc.max(pc.binary_length(key)).as_py() > LONGEST_TEXT:
+        key = pa.chunked_array([pa.array(map(sortable, ids.to_pylist()), pa.binary())])
+    return table.append_column("key", key)
 
 
 def _sorted(tables: list[pa.Table]) -> pa.Table:
@@ -94,11 +110,11 @@ def _filled(run: _Run) -> _Run:
 
 
 def _last(rows: pa.Table) -> tuple[int, Any]:
-    return rows["at"][-1].as_py(), rows["event_id"][-1].as_py()
+    return rows["at"][-1].as_py(), rows["key"][-1].as_py()
 
 
 def _up_to(rows: pa.Table, bound: tuple[int, Any]) -> int:
     """How many of sorted rows have a key up to a bound."""
     at = rows["at"].to_numpy()
     first, end = (int(np.searchsorted(at, bound[0], side=side)) for side in ("left", "right"))
-    return first + bisect_right(rows["event_id"].slice(first, end - first).to_pylist(), bound[1])
+    return first + bisect_right(rows["key"].slice(first, end - first).to_pylist(), bound[1])

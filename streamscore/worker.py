@@ -32,6 +32,7 @@ from streamscore.model_thread import ModelThread
 from streamscore.probe import Pulse
 from streamscore.recall import Recall
 from streamscore.settings import Settings
+from streamscore.shadow import Offer, no_shadow
 from streamscore.streams import Stream, Topics
 
 log = logging.getLogger("streamscore.worker")
@@ -73,8 +74,9 @@ class Worker:
         """Ask the loop to drain and leave the group. Safe from a signal handler."""
         self._stopping, self._stop_at = True, time.monotonic() + self._settings.drain_seconds
 
-    def run(self, watch: ChampionWatch) -> None:
-        """Score until stopped. Raises what `errors.py` lists; nothing uncommitted is lost by it."""
+    def run(self, watch: ChampionWatch, offer: Offer = no_shadow) -> None:
+        """Score until stopped; each published batch is offered. Raises what `errors.py` lists, losing nothing."""
+        self._offer = offer
         for name, stream in self._streams.items():
             self.metrics.use_model(name, stream.bundle.manifest.version, None)
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
@@ -171,6 +173,7 @@ class Worker:
         self._lap("encode")
         self._delivery.publish(bundle.event_type, outcome)
         self._lap("publish")
+        self._offer(bundle, prepared, judged.result().risks)
         # Per topic the entries keep their order, so its last one is its newest; its time is unknown where it is -1.
         last = {entry.record.topic: entry.record.timestamp for entry in prepared.entries}
         self._newest |= {topic: at / 1000 for topic, at in last.items() if at >= 0}

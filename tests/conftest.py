@@ -12,16 +12,15 @@ from tests.apache_kafka.endpoint import Endpoint
 from tests.apache_kafka.jars import KafkaUnavailable
 from tests.prometheus import PrometheusUnavailable, program
 
-# Why a program is not there, and what a green run without it has not shown.
-MISSING = pytest.StashKey[dict[str, str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MISSING] = {}
+# How the reason of a skipped test begins, and what a green run without it has not shown.
+MISSING = {
+    "no Apache Kafka": "No delivery guarantee was tested. STREAMSCORE_REQUIRE_KAFKA=1 makes this fail.",
+    "no Prometheus": "Neither alert rules nor dashboard were tested.",
+}
 
 
 @pytest.fixture(scope="session")
-def kafka(pytestconfig: pytest.Config) -> Iterator[Endpoint]:
+def kafka() -> Iterator[Endpoint]:
     """An Apache Kafka that all tests share: the environment's, else in a container, else from its jars."""
     if bootstrap := os.environ.get("STREAMSCORE_TEST_BOOTSTRAP"):
         yield Endpoint(bootstrap)
@@ -29,14 +28,14 @@ def kafka(pytestconfig: pytest.Config) -> Iterator[Endpoint]:
         with kafka_container() as endpoint:
             yield endpoint
     else:
-        with _cluster(pytestconfig) as cluster:
+        with _cluster() as cluster:
             yield cluster
 
 
 @pytest.fixture
-def own_kafka(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+def own_kafka() -> Iterator[Cluster]:
     """One node of Apache Kafka for this test alone, which may stop and start it."""
-    with _cluster(pytestconfig) as cluster:
+    with _cluster() as cluster:
         yield cluster
 
 
@@ -47,41 +46,32 @@ def topic(kafka: Endpoint) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def prometheus_program(pytestconfig: pytest.Config) -> Callable[[str], Path]:
+def prometheus_program() -> Callable[[str], Path]:
     """The function that gives the path of `prometheus` or `promtool`."""
 
     def found(name: str) -> Path:
         try:
             return program(name)
         except PrometheusUnavailable as error:
-            raise _skipped(
-                pytestconfig, f"no Prometheus: {error}", "Neither alert rules nor dashboard were tested."
-            ) from None
+            pytest.skip(f"no Prometheus: {error}")
 
     return found
 
 
-def _cluster(config: pytest.Config) -> Cluster:
+def _cluster() -> Cluster:
     try:
         return Cluster()
     except KafkaUnavailable as error:
         reason = str(error)
     if os.environ.get("STREAMSCORE_REQUIRE_KAFKA") == "1":
         pytest.fail(f"STREAMSCORE_REQUIRE_KAFKA=1, and there is no Apache Kafka: {reason}")
-    not_shown = "No delivery guarantee was tested. STREAMSCORE_REQUIRE_KAFKA=1 makes this fail."
-    raise _skipped(config, f"no Apache Kafka: {reason}", not_shown)
+    pytest.skip(f"no Apache Kafka: {reason}")
 
 
-def _skipped(config: pytest.Config, reason: str, not_shown: str) -> BaseException:
-    """What a test raises that is skipped, noted for the last lines of the run."""
-    config.stash[MISSING][reason] = not_shown
-    return pytest.skip.Exception(reason)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in red what a green run without Kafka or Prometheus has not shown."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    for reason, not_shown in config.stash[MISSING].items():
-        missing = sum(reason in str(report.longrepr) for report in skipped)
-        terminalreporter.section(f"{missing} TESTS DID NOT RUN", red=True, bold=True)
-        terminalreporter.line(f"{reason}. {not_shown}")
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]  # path, line, reason
+    for reason, not_shown in MISSING.items():
+        if missing := [why for why in skipped if reason in why]:
+            terminalreporter.section(f"{len(missing)} TESTS DID NOT RUN", red=True, bold=True)
+            terminalreporter.line(f"{missing[0]}. {not_shown}")

@@ -11,7 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import archiving, asof, backtesting, delivery, online, pacing, published, real_input, windows, year
+from tests import (
+    archiving,
+    asof,
+    backtesting,
+    delivery,
+    large,
+    online,
+    pacing,
+    published,
+    real_input,
+    shadowing,
+    windows,
+    year,
+)
 from tests.apache_kafka.cluster import Cluster
 from tests.bench import archive_rate
 from tests.bench.__main__ import champion
@@ -92,6 +105,14 @@ def _as_of(setting: Setting) -> list[Row]:
     return asof.rows(setting.folder / "as-of")
 
 
+def _shadow(setting: Setting) -> list[Row]:
+    return shadowing.rows(setting.kafka, setting.store, setting.folder)
+
+
+def _large(setting: Setting) -> list[Row]:
+    return large.rows(setting.folder / "large")
+
+
 def _year(setting: Setting) -> list[Row]:
     return year.rows(setting.folder / "year")
 
@@ -111,7 +132,9 @@ ROWS: dict[str, Callable[[Setting], list[Row]]] = {
     "applications": _of_data(_applications),
     "as-of": _as_of,
     "year": _year,
+    "large": _large,
     "archive-exactly-once": _archive,
+    "shadow": _shadow,
 }
 
 

@@ -9,7 +9,7 @@ from streamscore.core.bundle import CategoryScale, NumericScale, Scaler, scaled_
 from streamscore.core.event_type import EventType
 from streamscore.core.transaction import TRANSACTION
 from trainer.network import NETWORKS
-from trainer.settings import Preset, TrainingSettings
+from trainer.settings import TrainingSettings
 
 
 def scaler_of(event_type: EventType = TRANSACTION, missing: bool = True) -> Scaler:
@@ -26,10 +26,10 @@ def scaler_of(event_type: EventType = TRANSACTION, missing: bool = True) -> Scal
     return Scaler(columns=columns, baseline=tuple(np.linspace(0, 0.03, width).tolist()))
 
 
-def network_of(preset: Preset, width: int, seed: int = 3) -> Any:
+def network_of(preset: str, scaler: Scaler, seed: int = 3) -> Any:
     """An untrained network of a preset, with weights large enough that risks spread."""
     keras.utils.set_random_seed(seed)
-    network = NETWORKS[preset](width, TrainingSettings(preset=preset))
+    network = NETWORKS[preset](scaler, TrainingSettings(preset=preset))
     random = np.random.default_rng(seed)
     network.set_weights([w * 1.5 + random.normal(0, 0.05, w.shape) for w in network.get_weights()])
     return network

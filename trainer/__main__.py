@@ -4,14 +4,17 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamscore.cli_models import in_store, named
 from streamscore.cli_options import Between, prepare_process
 from streamscore.errors import StreamScoreError
 from trainer.cli_backtest import backtest
 from trainer.cli_options import parsed, say
+from trainer.cli_search import search
 
 if TYPE_CHECKING:
     from trainer.fit import Epoch
@@ -31,15 +34,17 @@ def cli() -> None:
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
 @click.option("--as-of", type=click.DateTime(AS_OF), help="Learn from what the archive held then, UTC.")
 @click.option("--promote", is_flag=True, help="Make it the champion whatever the gates say.")
+@click.option("--report", type=click.Path(path_type=Path), help="Folder for its report: a page, and plots as PNGs.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. preset=dense.")
-def once(
-    archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, values: tuple[str, ...]
-) -> None:
+def once(archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, **rest: Any) -> None:
     """Train one model, add it to the store, and promote it when no gate speaks against it."""
     from streamscore.event_types import find
     from streamscore.store import ModelStore
+    from trainer.report import exported, place_for
 
-    chosen, settings = find(event_type), parsed(values)
+    chosen, settings, folder = find(event_type), parsed(rest["values"]), rest["report"]
+    if folder:
+        place_for(folder)
     from streamscore.archive_read import Rows
 
     # These take seconds to import: what was typed is looked at first.
@@ -58,8 +63,22 @@ def once(
     say(f"test: AUC {test['auc']:.4f}, average precision {test['average_precision']:.4f}, ECE {test['ece']:.5f}")
     for name, figures in manifest.metrics["baselines"].items():
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
+    if folder:
+        say(f"its report is {exported(models.read(manifest.version), folder)[0]}")
     if weakness := doubt(manifest.metrics):
         say(f"think twice before this model decides anything: {weakness}")
+
+
+@cli.command()
+@click.argument("version")
+@click.argument("folder", type=click.Path(path_type=Path))
+@in_store
+def report(store: Any, version: str, folder: Path) -> None:
+    """Write a bundle's report to FOLDER: a page, and its plots as PNGs. VERSION may be an alias."""
+    from trainer.report import exported
+
+    for path in exported(store.read(named(store, version)), folder):
+        click.echo(path)
 
 
 @cli.command()
@@ -67,11 +86,14 @@ def once(
 @click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
 @click.option("--every", type=Between(0.001, 3650), default=7.0, show_default=True, help="Days between two runs.")
+@click.option(
+    "--drift-hours", type=Between(0, 87_600), default=24.0, show_default=True, help="Hours between looks; 0: none."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface of /metrics.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9465, show_default=True, help="Port of /metrics.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. window_days=180.")
-def watch(archive: str, event_type: str, store: str, every: float, values: tuple[str, ...], **http: Any) -> None:
-    """Retrain until stopped, one run at a time; promote a model when no gate speaks against it."""
+def watch(archive: str, event_type: str, store: str, every: float, values: tuple[str, ...], **rest: Any) -> None:
+    """Retrain until stopped, one run at a time, sooner on drift; promote a model when no gate speaks against it."""
     from streamscore.event_types import find
     from streamscore.probe import Pulse, serve
     from streamscore.settings import Http
@@ -82,8 +104,8 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     from trainer.watch import Watch
     from trainer.watch import watch as run
 
-    server = serve(Http(**http), metrics.registry, pulse)
-    say(f"metrics on http://{http['host']}:{server.server_address[1]}")
+    hours, server = rest.pop("drift_hours"), serve(Http(**rest), metrics.registry, pulse)
+    say(f"metrics on http://{rest['host']}:{server.server_address[1]}")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also in the middle of a run, which leaves nothing
 
@@ -91,8 +113,31 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
         pulse.turn(None)
         return stop.wait(seconds)
 
-    what = Watch(archive, chosen, ModelStore(store, chosen.name), settings, timedelta(every))
+    what = Watch(
+        archive, chosen, ModelStore(store, chosen.name), settings, timedelta(every), timedelta(hours=hours) or None
+    )
     run(what, metrics, lambda: datetime.now(UTC), stopped)
+
+
+@cli.command()
+@click.option("--archive", required=True, help="URL of an archive that holds what challengers said.")
+@click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
+@click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. gates.margin=0.01.")
+def compare(archive: str, event_type: str, store: str, values: tuple[str, ...]) -> None:
+    """Compare the challenger in shadow with the champion on mature answers, and promote it when it is no worse."""
+    from streamscore.event_types import find
+    from streamscore.store import ModelStore
+
+    chosen, settings = find(event_type), parsed(values)
+    from trainer.comparison import compared, settle
+
+    models = ModelStore(store, chosen.name)
+    found = compared(archive, chosen, models, settings)
+    if found is None:
+        say(f"there is no challenger of {chosen.name} beside a champion")
+        return
+    say(f"{found.challenger} beside {found.champion}: {found.said(settle(models, found, datetime.now(UTC)))}")
 
 
 def say_epoch(epoch: "Epoch") -> None:
@@ -103,6 +148,7 @@ def say_epoch(epoch: "Epoch") -> None:
 
 
 cli.add_command(backtest)
+cli.add_command(search)
 
 
 def main() -> None:

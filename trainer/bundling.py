@@ -2,22 +2,25 @@
 
 import hashlib
 import importlib.metadata
-import tempfile
+import io
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
-from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, golden_matrix
+from streamscore.core.bundle import Calibration, Golden, Manifest, Scaler, Thresholds, golden_matrix
 from streamscore.core.event_type import EventType
 from streamscore.core.profile import Profile, counted, edges
 from streamscore.scorer import KerasScorer
-from streamscore.store import GOLDEN, NETWORK, SCALER, golden_bytes
-from trainer import dataset, evaluate
-from trainer.fit import Part, logits
+from streamscore.store import GOLDEN, NETWORK, SCALER
+from trainer import breakdown, dataset, evaluate
+from trainer.evaluate import Answered, Scored
+from trainer.fit import logits
+from trainer.groups import fields_of, groups
+from trainer.network import as_file
+from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
+from trainer.thresholds import Budget, chosen
 
 GOLDEN_ROWS = 32
 # Rows whose values are enough to know how a feature lies.
@@ -26,14 +29,14 @@ PACKAGES = ("streamscore", "keras", "tensorflow", "tensorflow-cpu", "jax", "nump
 
 
 class Scaled(NamedTuple):
-    """What a run works on: the cleaned data, its parts, and its scaled columns."""
+    """What a run works on: the cleaned data, its parts, and how its columns are scaled."""
 
     data: dataset.Dataset
     parts: dataset.Split
-    scaled: np.ndarray
+    scaler: Scaler
 
     def part(self, rows: np.ndarray) -> Part:
-        return self.scaled[rows], self.data.labels[rows]
+        return Part(self.data.matrix, rows, self.data.labels[rows], self.scaler)
 
 
 class Trained(NamedTuple):
@@ -43,15 +46,15 @@ class Trained(NamedTuple):
     scaler: Scaler
     calibration: Calibration
 
-    def risks(self, rows: np.ndarray) -> np.ndarray:
-        """Calibrated risks of scaled rows."""
-        logit = self.calibration.slope * logits(self.network, rows) + self.calibration.intercept
+    def risks(self, part: Part) -> np.ndarray:
+        """Calibrated risks, float64 (rows,)."""
+        logit = self.calibration.slope * logits(self.network, part) + self.calibration.intercept
         return 1 / (1 + np.exp(-logit))
 
 
 def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile] | None = None) -> dict[str, Profile]:
     """How the features of rows lie, in bins of their own or in those of other profiles."""
-    few = matrix[:: max(1, len(matrix) // PROFILED)]
+    few = spread(matrix, PROFILED)
     names = event_type.features.names
     return {
         name: counted(few[:, j], bins[name].edges if bins else edges(few[:, j]))
@@ -60,25 +63,32 @@ def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile]
     }
 
 
+def scored(event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings) -> Scored:
+    """The risks of the test part, by the network and by the baselines."""
+    train, test = rows.part(rows.parts.train), rows.part(rows.parts.test)
+    budget = settings.review_rate or event_type.review_rate
+    beside = evaluate.baselines(train, test, settings.seed)
+    return Scored(Answered(test.labels, rows.data.times[test.rows], budget), trained.risks(test), beside)
+
+
 def manifest_of(
-    event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings, now: datetime
+    event_type: EventType, rows: Scaled, trained: Trained, found: Scored, settings: TrainingSettings, now: datetime
 ) -> Manifest:
     """What the bundle says of itself; not yet how it was judged against the champion."""
     data, parts = rows.data, rows.parts
-    chosen = evaluate.thresholds(
-        trained.risks(rows.scaled[parts.validation]),
-        settings.review_rate or event_type.review_rate,
-        settings.decline_rate or event_type.decline_rate,
-    )
-    test_risks, test_labels = trained.risks(rows.scaled[parts.test]), data.labels[parts.test]
-    kinds = (data.matrix, rows.scaled, data.labels)
+    choosing = rows.part(parts.validation)
+    risks = trained.risks(choosing)
+    budget = Budget(settings.review_rate or event_type.review_rate, settings.decline_rate or event_type.decline_rate)
+    found_at = chosen(risks, choosing.labels, settings.thresholds, budget)
+    lain = profiles(event_type, data.matrix[spread(parts.train, PROFILED)])
+    now_lain = profiles(event_type, data.matrix[spread(parts.test, PROFILED)], lain)
     first, last = (dataset.at(time) for time in data.times[[0, -1]])
     return Manifest(
         version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
         event_type=event_type.name,
         features=event_type.features.names,
         calibration=trained.calibration,
-        thresholds=chosen,
+        thresholds=found_at.thresholds,
         trained_at=now,
         data={
             "split": parts.how,
@@ -94,17 +104,37 @@ def manifest_of(
             "tables": data.versions,
         },
         metrics={
-            "test": evaluate.figures(test_labels, test_risks),
-            "at_thresholds": evaluate.rates(test_risks, chosen, test_labels),
-            "baselines": evaluate.baselines(
-                tuple(kind[parts.train] for kind in kinds), tuple(kind[parts.test] for kind in kinds), settings.seed
-            ),
-            "weights": weights_digest(trained),
+            **_metrics(rows, trained, found, found_at.thresholds, settings),
+            "thresholds": {"by": settings.thresholds.by, "said": found_at.said, **found_at.figures},
+            "drift": {name: breakdown.moved(profile, now_lain[name]) for name, profile in lain.items()},
         },
         settings=settings.model_dump(),
         packages=_installed(),
-        profiles=profiles(event_type, data.matrix[parts.train]),
+        profiles=lain,
+        risks=counted(risks, edges(risks)),
     )
+
+
+def _metrics(
+    rows: Scaled, trained: Trained, found: Scored, at: Thresholds, settings: TrainingSettings
+) -> dict[str, Any]:
+    """How good it is on the test part, also by month and by group, and whether its risks moved since training."""
+    (answered, risks, beside), parts = found, rows.parts
+    before = {name: spread(getattr(parts, name), PROFILED) for name in ("train", "validation")}
+    by = {
+        name: groups(rows.data.events, parts.test, fields_of(getattr(settings, name)))
+        for name in ("segments", "fairness")
+    }
+    return {
+        "test": evaluate.figures(answered, risks),
+        "at_thresholds": evaluate.rates(risks, at, answered.labels),
+        "baselines": {name: evaluate.figures(answered, theirs) for name, theirs in beside.items()},
+        "months": breakdown.months(answered, risks),
+        "segments": breakdown.segments(answered, risks, by["segments"]),
+        "fairness": breakdown.fairness(answered.labels, risks, at, by["fairness"]),
+        "stability": {name: breakdown.stable(trained.risks(rows.part(some)), risks) for name, some in before.items()},
+        "weights": weights_digest(trained),
+    }
 
 
 def weights_digest(trained: Trained) -> str:
@@ -134,17 +164,14 @@ def files_of(event_type: EventType, rows: Scaled, trained: Trained) -> dict[str,
     matrix = golden_matrix(event_type, event_type.features, events)
     scorer = KerasScorer(trained.network, trained.scaler, trained.calibration)
     return {
-        NETWORK: _network_bytes(trained.network),
+        NETWORK: as_file(trained.network),
         SCALER: trained.scaler.model_dump_json(indent=1).encode(),
         GOLDEN: golden_bytes(Golden(events, matrix, scorer.risks(matrix))),
     }
 
 
-def _network_bytes(network: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, NETWORK)
-        # A clone has no optimiser: the worker needs none, and it is three quarters of the file.
-        bare = keras.models.clone_model(network)
-        bare.set_weights(network.get_weights())
-        bare.save(path)
-        return path.read_bytes()
+def golden_bytes(golden: Golden) -> bytes:
+    """Golden rows as the bytes of `golden.npz`."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, events=np.array(golden.events), matrix=golden.matrix, risks=golden.risks)
+    return buffer.getvalue()

@@ -1,19 +1,29 @@
-"""The model card: what a person must know before trusting a model, as markdown."""
+"""The model card: what a person must know before trusting a model, as a page of markdown."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
 
 from streamscore.core.bundle import Manifest
+from trainer.limits import limits
+
+# Segments on the page, those with most events; the report has them all.
+SEGMENTS = 12
 
 
 def card(manifest: Manifest) -> str:
-    """One page on a model: data, split, quality beside baselines, thresholds."""
+    """One page on a model: verdict, data, quality beside baselines and by segment, thresholds, limits."""
     data, metrics = manifest.data, manifest.metrics
-    rows = {"**this model**": metrics["test"], **metrics["baselines"]}
-    table = "\n".join(
-        f"| {name} | {f['auc']:.4f} | {f['average_precision']:.4f} | {f['brier']:.5f} | {f['ece']:.5f} |"
-        for name, f in rows.items()
+    judgement, review, alerts = metrics["judgement"], manifest.thresholds, metrics["at_thresholds"]
+    missing = (
+        ", ".join(f"{_cell(name)} {count:,}" for name, count in data["cleaned"]["missing_values"].items()) or "none"
     )
-    missing = ", ".join(f"{name} {count:,}" for name, count in data["cleaned"]["missing_values"].items()) or "none"
-    review, alerts = manifest.thresholds, metrics["at_thresholds"]
-    return f"""# {manifest.event_type} model {manifest.version}
+    beside = f", beside the champion {_cell(judgement['champion'])}" if judgement["champion"] else ""
+    return f"""# {_cell(manifest.event_type)} model {manifest.version}
+
+**Verdict: {judgement["verdict"]}**{beside}.
+
+{_listed(judgement["reasons"])}
 
 Trained at {manifest.trained_at:%Y-%m-%d %H:%M} UTC on events from {data["first_event"]} to {data["last_event"]}.
 
@@ -26,15 +36,49 @@ Trained at {manifest.trained_at:%Y-%m-%d %H:%M} UTC on events from {data["first_
 
 ## Quality on the test part
 
-| model | AUC | average precision | Brier | ECE |
-|---|---|---|---|---|
-{table}
+{_table("model", [("**this model**", metrics["test"]), *metrics["baselines"].items()])}
 
-## Decisions
+{_segments(metrics["segments"])}## Decisions
 
-Reviewed from a risk of {review.review:.5f}, declined from {review.decline:.5f}. On the test part that alerts on
+Reviewed from a risk of {review.review:.5f}, declined from {review.decline:.5f}:
+{metrics["thresholds"]["said"]}. On the test part that alerts on
 {alerts["alerted"]:.2%} of events and declines {alerts["declined"]:.2%}; of the alerts {alerts["precision"]:.1%} are
 right, and they hold {alerts["recall"]:.1%} of all positives.
 
-Reasons are integrated gradients against the typical event of the training part.
+## Limits
+
+{_listed(limits(manifest))}
 """
+
+
+def _segments(segments: Sequence[dict[str, Any]]) -> str:
+    if not segments:
+        return ""
+    most = sorted(segments, key=lambda segment: -segment["events"])[:SEGMENTS]
+    rows = [(f"{_cell(s['field'])} {_cell(s['value'])}, {s['positives']:,} of {s['events']:,}", s) for s in most]
+    return f"### By segment\n\n{_table('segment, positives of events', rows)}\n\n"
+
+
+def _table(first: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    lines = [
+        f"| {name} | {_number(f['auc'])} | {_number(f['average_precision'])} | {_number(f['precision_at_budget'])} "
+        f"| {_number(f['recall_at_1_percent'])} | {_number(f['ece'], 5)} |"
+        for name, f in rows
+    ]
+    head = (
+        f"| {first} | AUC | average precision | precision at budget | recall at 1 % | ECE |\n|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *lines])
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {html.escape(sentence, quote=False)}" for sentence in sentences)
+
+
+def _number(value: float | None, decimals: int = 4) -> str:
+    return "–" if value is None else f"{value:.{decimals}f}"
+
+
+def _cell(text: str) -> str:
+    """A value as it may stand in a table: no markup of its own."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")

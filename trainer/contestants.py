@@ -9,9 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
+from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
-from trainer.boosting import Library, staged, tuned
-from trainer.fit import Part, fit_all, logits
+from trainer.boosting import Library, Part, staged, tuned
+from trainer.distil import fitted_to_all
+from trainer.fit import logits
+from trainer.part import whole
 from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
@@ -36,18 +39,20 @@ class Lesson(NamedTuple):
     test: np.ndarray
     scaled_train: np.ndarray
     scaled_test: np.ndarray
+    scaler: Scaler
     settings: TrainingSettings
 
 
 def lesson(event_type: EventType, train: Part, test: np.ndarray, settings: TrainingSettings) -> Lesson:
     """The lesson of a training part and the features of test rows, float32 (rows, features)."""
     scaler = fit_scaler(event_type.features, train[0])
-    return Lesson(event_type, train, test, scaled(scaler, train[0]), scaled(scaler, test), settings)
+    return Lesson(event_type, train, test, scaled(scaler, train[0]), scaled(scaler, test), scaler, settings)
 
 
 def _network(given: Lesson) -> np.ndarray:
-    network = fit_all((given.scaled_train, given.train[1]), given.settings)
-    return 1 / (1 + np.exp(-logits(network, given.scaled_test)))
+    network = fitted_to_all(whole(*given.train, given.scaler), given.settings)
+    test = whole(given.test, np.zeros(len(given.test), bool), given.scaler)
+    return 1 / (1 + np.exp(-logits(network, test)))
 
 
 def _dense(given: Lesson) -> np.ndarray:

@@ -171,9 +171,7 @@ def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings
     not have been there to learn from. Unless it is set, that is at most a tenth of the whole time.
     """
     times, shares = dataset.times, (1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
-    whole, days = (times[-1] - times[0]) / DAY, settings.gap_days
-    if days is None:
-        days = min(event_type.maturity / timedelta(days=1), round(LONGEST_GAP * whole, 1))
+    whole, days = (times[-1] - times[0]) / DAY, days_apart(times, event_type, settings)
     starts = [int(np.searchsorted(times, times[int(len(times) * share)])) for share in shares]
     ends = [int(np.searchsorted(times, times[start] - int(days * DAY))) for start in starts]
     if not 0 < starts[0] < starts[1]:
@@ -183,6 +181,13 @@ def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings
     rows = np.arange(len(times))
     how = f"by time: validation from {at(times[starts[0]])}, test from {at(times[starts[1]])}, {days:g} days apart"
     return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], how)
+
+
+def days_apart(times: np.ndarray, event_type: EventType, settings: TrainingSettings) -> float:
+    """The days between two parts of rows that span these times, int64 (rows,) µs in order."""
+    if settings.gap_days is not None:
+        return settings.gap_days
+    return min(event_type.maturity / timedelta(days=1), round(LONGEST_GAP * (times[-1] - times[0]) / DAY, 1))
 
 
 def _stratified(dataset: Dataset, settings: TrainingSettings) -> Split:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from streamscore.core.bundle import Thresholds
-from streamscore.core.profile import Profile, stability, unusual
+from streamscore.core.profile import Profile, change, gained, stability, unusual
 from trainer.bootstrap import Interval, Pair, average_precision, difference, ranking
 from trainer.settings import GateSettings
 
@@ -48,7 +48,7 @@ class Case:
     champion: np.ndarray | None
     blocks: np.ndarray
     thresholds: Thresholds
-    review_rate: float
+    alert_rate: float
     validation_positives: int
     profiles: Mapping[str, tuple[Profile, Profile]]
     rates: tuple[float, float]  # of positives: in the champion's training, and in the rows
@@ -64,6 +64,11 @@ class Case:
 def gates(case: Case, settings: GateSettings) -> list[Gate]:
     """Every gate, in order. All are asked: a report shows what else is wrong."""
     return [gate(case, settings) for gate in _GATES]
+
+
+def shadow_gates(case: Case, settings: GateSettings) -> list[Gate]:
+    """The gates that ask for no more than what two models said of the same events, and what became of these."""
+    return [gate(case, settings) for gate in (_floors, _champion, _calibration, _alerts)]
 
 
 def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
@@ -84,13 +89,13 @@ def _data(case: Case, settings: GateSettings) -> Gate:
     shifted = [
         name
         for name, both in case.profiles.items()
-        if shifts[name] > unusual(*both) and max(_moved(*both)) >= settings.most_jump
+        if shifts[name] > unusual(*both) and max(gained(*both)) >= settings.most_jump
     ]
     before, now = case.rates
     # Three standard deviations of the rows' own rate, and the factor allowed.
     chance = 3 * (now * (1 - now) / len(case.labels)) ** 0.5
     low, high = before / settings.most_rate_change - chance, before * settings.most_rate_change + chance
-    said = [f"{name} is not what it was (PSI {shifts[name]:.2f}): {_change(*case.profiles[name])}" for name in shifted]
+    said = [f"{name} is not what it was (PSI {shifts[name]:.2f}): {change(*case.profiles[name])}" for name in shifted]
     if not low <= now <= high:
         said.append(f"{now:.2%} of the events are positive, it was {before:.2%}: labels may be shifted or missing")
     figures = {f"psi {name}": at for name, at in shifts.items()} | {
@@ -99,29 +104,6 @@ def _data(case: Case, settings: GateSettings) -> Gate:
     }
     held = f"features and labels are distributed as before, largest PSI {max(shifts.values(), default=0.0):.3f}"
     return Gate("data", not said, "reject", "; ".join(said) or held, figures)
-
-
-def _moved(before: Profile, now: Profile) -> np.ndarray:
-    """float64 (bins,): the share of values that each bin gained."""
-    shares = [np.array(profile.counts) / max(1, profile.rows) for profile in (before, now)]
-    return shares[1] - shares[0]
-
-
-def _change(before: Profile, now: Profile) -> str:
-    """Where most values went, in words."""
-    place = int(np.argmax(_moved(before, now)))
-    was, now_is = (profile.counts[place] / max(1, profile.rows) for profile in (before, now))
-    if place == len(before.counts) - 1:
-        where = "it is missing"
-    elif place == 0:
-        where = f"it is below {before.edges[0]:.6g}" if before.edges else "it is not missing"
-    elif place == len(before.edges):
-        where = f"it is at least {before.edges[-1]:.6g}"
-    elif before.edges[place] == np.nextafter(before.edges[place - 1], np.inf):
-        where = f"it is {before.edges[place - 1]:.6g}"
-    else:
-        where = f"it is from {before.edges[place - 1]:.6g} to {before.edges[place]:.6g}"
-    return f"{where} in {now_is:.1%} of events, was in {was:.1%}"
 
 
 def _positives(case: Case, settings: GateSettings) -> Gate:
@@ -184,11 +166,11 @@ def _calibration(case: Case, settings: GateSettings) -> Gate:
 
 def _alerts(case: Case, settings: GateSettings) -> Gate:
     rate = float((case.risks >= case.thresholds.review).mean())
-    chance = 3 * (case.review_rate / len(case.risks)) ** 0.5
-    low = case.review_rate / settings.most_alert_change - chance
-    high = case.review_rate * settings.most_alert_change + chance
-    said = f"{rate:.2%} of the events would raise an alert, the budget is {case.review_rate:.2%}"
-    return Gate("alerts", low <= rate <= high, "shadow", said, {"rate": rate, "budget": case.review_rate})
+    chance = 3 * (case.alert_rate / len(case.risks)) ** 0.5
+    low = case.alert_rate / settings.most_alert_change - chance
+    high = case.alert_rate * settings.most_alert_change + chance
+    said = f"{rate:.2%} of the events would raise an alert, {case.alert_rate:.2%} should"
+    return Gate("alerts", low <= rate <= high, "shadow", said, {"rate": rate, "expected": case.alert_rate})
 
 
 def _segments(case: Case, settings: GateSettings) -> Gate:

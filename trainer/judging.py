@@ -8,16 +8,18 @@ import numpy as np
 from streamscore.core.bundle import Bundle
 from streamscore.errors import BundleError
 from streamscore.store import ModelStore, load
-from trainer.bundling import Scaled, Trained, profiles
+from trainer.bundling import PROFILED, Scaled, Trained, profiles
 from trainer.gates import Case, gates, verdict
+from trainer.groups import fields_of, groups
+from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
+from trainer.thresholds import expected_alerts
 
 # Rows scored for parity, and the batches that are timed, so many times.
 PARITY_ROWS = 4096
 TIMED, TIMES = (64, 1024), 20
-TIME = ("occurred_at",)
-# Values of a field that are segments: the most frequent.
-SEGMENTS = 20
+# Rows whose contributions are enough to rank features.
+EXPLAINED = 2048
 
 
 class Candidate(NamedTuple):
@@ -49,6 +51,14 @@ def judged(candidate: Candidate, store: ModelStore, settings: TrainingSettings) 
     }
 
 
+def importance(candidate: Candidate) -> dict[str, float]:
+    """The mean absolute contribution of each feature to the log-odds of some test rows, the largest first."""
+    test, bundle = candidate.rows.parts.test, candidate.bundle
+    some = candidate.rows.data.matrix[test[:: max(1, len(test) // EXPLAINED)]]
+    mean = np.abs(bundle.scorer.contributions(some).values).mean(axis=0)
+    return {bundle.features.names[j]: float(mean[j]) for j in np.argsort(-mean, kind="stable")}
+
+
 def _champion(store: ModelStore, candidate: Candidate) -> Champion:
     version, event_type = store.alias("champion"), candidate.bundle.event_type
     if version is None:
@@ -60,26 +70,30 @@ def _champion(store: ModelStore, candidate: Candidate) -> Champion:
 
 
 def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) -> Case:
-    (data, parts, columns), trained, bundle, size = candidate
-    test, matrix, risks = data.labels[parts.test], data.matrix[parts.test], trained.risks(columns[parts.test])
+    (data, parts, _), trained, bundle, size = candidate
+    test = candidate.rows.part(parts.test)
+    risks, some = trained.risks(test), data.matrix[parts.test[:PARITY_ROWS]]
     before = (champion.bundle or bundle).manifest
     bins = before.profiles or bundle.manifest.profiles
-    now, features = profiles(bundle.event_type, matrix, bins), bundle.features.features
+    now, features = (
+        profiles(bundle.event_type, data.matrix[spread(parts.test, PROFILED)], bins),
+        bundle.features.features,
+    )
     rates = [float(data.labels[part].mean()) for part in (parts.train, parts.test)]
     return Case(
-        labels=test,
+        labels=test.labels,
         risks=risks,
-        champion=_risks(champion.bundle, bundle, matrix) if champion.bundle else None,
+        champion=_risks(champion.bundle, bundle, test) if champion.bundle else None,
         blocks=_blocks(candidate),
         thresholds=bundle.manifest.thresholds,
-        review_rate=settings.review_rate or bundle.event_type.review_rate,
+        alert_rate=expected_alerts(bundle.manifest, settings.review_rate or bundle.event_type.review_rate),
         validation_positives=int(data.labels[parts.validation].sum()),
         # A test part of a few days has no Sunday: what is made of the time alone breaks in no feed.
-        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and f.fields != TIME},
+        profiles={f.name: (bins[f.name], now[f.name]) for f in features if f.name in now and not f.of_time_alone},
         rates=(before.data.get("positive_rate", rates[0]), rates[1]),
-        segments=_segments(candidate, settings),
-        parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(matrix[:PARITY_ROWS])).max(initial=0.0)),
-        seconds={rows: _seconds(bundle, matrix, rows) for rows in TIMED},
+        segments={g.name: g.rows for g in groups(data.events, parts.test, fields_of(settings.segments))},
+        parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(some)).max(initial=0.0)),
+        seconds={rows: _seconds(bundle, some, rows) for rows in TIMED},
         size=size,
         promised=before.metrics["test"]["average_precision"] if champion.bundle else 0.0,
         unjudged=champion.unjudged,
@@ -87,10 +101,13 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
     )
 
 
-def _risks(champion: Bundle, bundle: Bundle, matrix: np.ndarray) -> np.ndarray:
+def _risks(champion: Bundle, bundle: Bundle, test: Part) -> np.ndarray:
     """The champion's risks: it has its own list of features, of those that are declared now."""
     names = bundle.features.names
-    return champion.scorer.risks(np.ascontiguousarray(matrix[:, [names.index(n) for n in champion.features.names]]))
+    own = [names.index(name) for name in champion.features.names]
+    return np.concatenate(
+        [champion.scorer.risks(np.ascontiguousarray(chunk.features()[:, own])) for chunk in test.chunks()]
+    )
 
 
 def _blocks(candidate: Candidate) -> np.ndarray:
@@ -98,17 +115,6 @@ def _blocks(candidate: Candidate) -> np.ndarray:
     first = candidate.bundle.event_type.entities[0]
     column = candidate.rows.data.events.taken(candidate.rows.parts.test, [first])[first]
     return column.combine_chunks().dictionary_encode().indices.to_numpy()
-
-
-def _segments(candidate: Candidate, settings: TrainingSettings) -> dict[str, np.ndarray]:
-    """The test rows that share a value of a field, for each frequent value."""
-    names = [name for name in settings.segments.split(",") if name]
-    rows, found = candidate.rows, dict[str, np.ndarray]()
-    for name in names:
-        values = rows.data.events.taken(rows.parts.test, [name])[name].to_pandas()
-        for value in values.value_counts().index[:SEGMENTS]:
-            found[f"{name} {value}"] = (values == value).to_numpy(bool)
-    return found
 
 
 def _seconds(bundle: Bundle, matrix: np.ndarray, rows: int) -> float:

@@ -1,44 +1,78 @@
-"""The networks: each a function from the number of scaled columns to a Keras model of one logit."""
+"""The networks: each a function from the scaler, which says what the columns are, to a Keras model of one logit."""
 
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from trainer.settings import Preset, TrainingSettings
+from streamscore.core.bundle import Scaler
+from streamscore.event_types import imported
+from trainer.settings import TrainingSettings
+
+Network = Callable[[Scaler, TrainingSettings], Any]
 
 
-def default(width: int, settings: TrainingSettings) -> Any:
+def default(scaler: Scaler, settings: TrainingSettings) -> Any:
     """256-128-64 with silu and dropout: level with tuned gradient boosting on scaled columns."""
-    x = inputs = keras.Input((width,))
-    for units in (256, 128, 64):
-        x = keras.layers.Dense(units, activation="silu")(x)
-        x = keras.layers.Dropout(settings.dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(1)(x))
+    return _layered((256, 128, 64), scaler, settings)
 
 
-def dense(width: int, settings: TrainingSettings) -> Any:
+def dense(scaler: Scaler, settings: TrainingSettings) -> Any:
     """64-32: small and quick, for a first try or a tight budget. Smooth, so that reasons add up exactly."""
-    x = inputs = keras.Input((width,))
-    for units in (64, 32):
+    return _layered((64, 32), scaler, settings)
+
+
+def _layered(widths: tuple[int, ...], scaler: Scaler, settings: TrainingSettings) -> Any:
+    x = inputs = keras.Input((len(scaler.baseline),))
+    for units in widths:
         x = keras.layers.Dense(units, activation="silu")(x)
         x = keras.layers.Dropout(settings.dropout)(x)
     return keras.Model(inputs, keras.layers.Dense(1)(x))
 
 
-def logistic(width: int, _: TrainingSettings) -> Any:
-    """One linear layer: the fallback that everyone can explain."""
-    inputs = keras.Input((width,))
+def one_layer(scaler: Scaler, _: TrainingSettings) -> Any:
+    """One linear layer: the fallback that everyone can explain.
+
+    The loss makes it a logistic or a linear regression; of the latter calibration makes the risk.
+    """
+    inputs = keras.Input((len(scaler.baseline),))
     return keras.Model(inputs, keras.layers.Dense(1)(inputs))
 
 
-def side_by_side(width: int, settings: TrainingSettings) -> Any:
+NETWORKS: Mapping[str, Network] = {
+    "default": default,
+    "dense": dense,
+    "logistic": one_layer,
+    "linear": one_layer,
+}
+
+
+def network_of(preset: str) -> Network:
+    """The function of a preset, or a user's own by its import path; SettingsError when that is none."""
+    return NETWORKS[preset] if preset in NETWORKS else imported("network", preset)
+
+
+def side_by_side(scaler: Scaler, settings: TrainingSettings) -> Any:
     """The members of an ensemble, each with a start of its own: one logit per member."""
-    networks = [NETWORKS[settings.preset](width, settings) for _ in range(settings.members)]
+    build = network_of(settings.preset)
+    networks = [_penalised(build(scaler, settings), settings) for _ in range(settings.members)]
     if len(networks) == 1:
         return networks[0]
-    inputs = keras.Input((width,))
+    inputs = keras.Input((len(scaler.baseline),))
     return keras.Model(inputs, keras.layers.Concatenate()([network(inputs) for network in networks]))
+
+
+def _penalised(network: Any, settings: TrainingSettings) -> Any:
+    """The network with a penalty on its kernels, while it is trained: its file knows of none."""
+    if settings.l1 or settings.l2:
+        # Each member's own loss counts as one of so many in their mean, and so must its penalty.
+        penalty = keras.regularizers.L1L2(settings.l1 / settings.members, settings.l2 / settings.members)
+        for weights in getattr(network, "trainable_weights", []):
+            if len(weights.shape) > 1:
+                weights.regularizer = penalty
+    return network
 
 
 def mean_of(members: Any) -> Any:
@@ -51,8 +85,12 @@ def mean_of(members: Any) -> Any:
     return keras.Model(members.input, keras.ops.mean(members.output, axis=1, keepdims=True))
 
 
-NETWORKS: Mapping[Preset, Callable[[int, TrainingSettings], Any]] = {
-    "default": default,
-    "dense": dense,
-    "logistic": logistic,
-}
+def as_file(network: Any) -> bytes:
+    """The bytes of a network's `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.keras")
+        # A clone has no optimiser: the worker needs none, and it is three quarters of the file.
+        bare = keras.models.clone_model(network)
+        bare.set_weights(network.get_weights())
+        bare.save(path)
+        return path.read_bytes()

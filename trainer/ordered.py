@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamscore.archive_read import Archive, Rows, label_columns, told_columns
+from streamscore.archive_order import keyed, known_labels, micros, moments, once, told
+from streamscore.archive_read import Archive, Rows, told_columns
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
-from streamscore.errors import DataError
 from streamscore.time_order import in_order, up_to
 
 ANSWER = "answer"
-# Events folded and asked at a time, at least: the more, the more of an entity lie together.
-CHUNK = 1 << 16
 
 
 class Chunk(NamedTuple):
@@ -44,92 +41,40 @@ class Tally:
 
 def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, tally: Tally) -> Iterator[Chunk]:
     """Chunks in the order of time; `folder` holds what is being sorted. DataError when the archive is not one."""
-    told, fields = told_columns(event_type), [field.name for field in event_type.fields]
-    risk = any(aggregate.kind == "risk" for aggregate in event_type.history)
-    places = [folder / name for name in ("events", "answers", "labels")]
+    fields, told_of = [field.name for field in event_type.fields], told_columns(event_type)
+    known = known_labels(archive, event_type, folder, rows)
+    for chunk in answered(archive.events(fields, rows), archive.labels(told_of, rows), folder, tally):
+        yield Chunk(chunk.drop_columns(["at"]), known(chunk["at"][-1].as_py()))
+
+
+def answered(events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: Tally) -> Iterator[pa.Table]:
+    """Rows about events in the order of time, each event's once, with its time `at` in µs and its latest `answer`."""
+    places = [folder / name for name in ("events", "answers")]
     for place in places:
         place.mkdir()
-    answers = up_to(in_order(_answers(archive.labels(told, rows), tally), places[1]))
-    known = up_to(in_order(_known(archive.labels(told, rows)), places[2])) if risk else None
-    events = _moments(in_order(_events(archive.events(fields, rows), tally), places[0]))
-    for chunk in events:
-        once = _once(chunk)
-        tally.repeated += chunk.num_rows - once.num_rows
-        until = once["at"][-1].as_py()
-        answer = _joined(once, answers(until))
-        folded = [label_columns(event_type, table) for table in known(until)] if known else []
-        yield Chunk(once.drop_columns(["at"]).append_column(ANSWER, answer), folded)
+    answers = up_to(in_order(_answers(labels, tally), places[1]))
+    for chunk in moments(in_order(_events(events, tally), places[0])):
+        each = once(chunk)
+        tally.repeated += chunk.num_rows - each.num_rows
+        yield each.append_column(ANSWER, _joined(each, answers(each["at"][-1].as_py())))
 
 
 def _events(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:
     for table in tables:
-        keyed = _keyed("events", table, "occurred_at")
+        rows = keyed("events", table, "occurred_at")
         tally.events += table.num_rows
-        tally.known_until = max(tally.known_until, pc.max(keyed["at"]).as_py())
-        yield keyed
+        tally.known_until = max(tally.known_until, pc.max(rows["at"]).as_py())
+        yield rows
 
 
 def _answers(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:
     """Labels in the order of their events."""
     for table in tables:
-        told = _told(table)
-        tally.labels += told.num_rows
-        if told.num_rows:
-            keyed = _keyed("labels", told, "occurred_at")
-            tally.known_until = max(tally.known_until, pc.max(_micros(told["labelled_at"])).as_py())
-            yield keyed.select(["at", "event_id", "label", "labelled_at"])
-
-
-def _known(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Labels in the order in which they became known."""
-    for table in tables:
-        yield _keyed("labels", _told(table), "labelled_at")
-
-
-def _told(table: pa.Table) -> pa.Table:
-    """The labels that say something."""
-    if table["labelled_at"].null_count:
-        raise DataError(f"labels: labelled_at is missing in {table['labelled_at'].null_count:,} rows")
-    return table.filter(table["label"].is_valid())
-
-
-def _keyed(kind: str, table: pa.Table, time: str) -> pa.Table:
-    for name in ("event_id", time):
-        if table[name].null_count:
-            raise DataError(f"{kind}: {name} is missing in {table[name].null_count:,} rows")
-    return table.append_column("at", _micros(table[time]))
-
-
-def _micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    return times.cast(pa.int64())
-
-
-def _moments(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, cut between distinct times: an event's answer, and its repetition, stand beside it."""
-    held: list[pa.Table] = []
-    for table in tables:
-        at = table["at"].to_numpy()
-        first = int(np.searchsorted(at, at[-1]))
-        if sum(map(len, held)) + first >= CHUNK and (first or held[-1]["at"][-1].as_py() != at[0]):
-            yield pa.concat_tables([*held, table.slice(0, first)])
-            held = [table.slice(first)]
-        else:
-            held.append(table)
-    if held:
-        yield pa.concat_tables(held)
-
-
-def _once(rows: pa.Table) -> pa.Table:
-    """Sorted rows without those that have the time and id of the one before."""
-    at = rows["at"].to_numpy()
-    candidates = np.flatnonzero(at[1:] == at[:-1]) + 1
-    if not len(candidates):
-        return rows
-    ids = rows["event_id"].combine_chunks()
-    same = pc.equal(ids.take(candidates), ids.take(candidates - 1)).to_numpy(zero_copy_only=False)
-    keep = np.ones(len(at), bool)
-    keep[candidates[same]] = False
-    return rows.filter(keep)
+        rows = told(table)
+        tally.labels += rows.num_rows
+        if rows.num_rows:
+            tally.known_until = max(tally.known_until, pc.max(micros(rows["labelled_at"])).as_py())
+            yield keyed("labels", rows, "occurred_at").select(["at", "event_id", "label", "labelled_at"])
 
 
 def _joined(events: pa.Table, labels: Sequence[pa.Table]) -> pa.Array:

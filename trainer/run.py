@@ -1,4 +1,4 @@
-"""One training run, told in order: dataset → split → scale → fit → calibrate → evaluate → bundle → alias."""
+"""One training run, told in order: dataset → split → scaler → fit → calibrate → evaluate → bundle → report → alias."""
 
 import tempfile
 from collections.abc import Callable
@@ -10,13 +10,18 @@ from streamscore.archive_read import EVERY, Rows
 from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
-from streamscore.store import CARD, BundleFiles, ModelStore, loaded
-from trainer import dataset
-from trainer.bundling import Scaled, Trained, files_of, manifest_of
+from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
+from trainer import dataset, groups, own_network, plots
+from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
-from trainer.fit import OnEpoch, calibrate, fit, logits
-from trainer.judging import Candidate, judged
-from trainer.scaling import fit_scaler, scaled
+from trainer.distil import fitted
+from trainer.fit import OnEpoch, calibrate, logits
+from trainer.judging import Candidate, importance, judged
+from trainer.network import network_of
+from trainer.page import page
+from trainer.part import spread
+from trainer.scaler_choice import LOOKED_AT, scaler_for
+from trainer.scaling import FITTED
 from trainer.settings import TrainingSettings
 
 
@@ -48,6 +53,9 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
 
     A failed run leaves the store as it was.
     """
+    groups.check(job.event_type, job.settings)
+    for name in filter(None, (job.settings.preset, job.settings.student)):
+        network_of(name)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -62,19 +70,26 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
-    scaler = fit_scaler(event_type.features, data.matrix[parts.train])
-    rows = Scaled(data, parts, scaled(scaler, data.matrix))
+    some = (spread(parts.train, FITTED), spread(parts.validation, LOOKED_AT))
+    learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
+    scaler = scaler_for(event_type.features, learn, choose, settings)
+    own_network.check(scaler, settings)
+    rows = Scaled(data, parts, scaler)
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
-    network = fit(rows.part(parts.train), rows.part(parts.validation), settings, told.epoch)
-    choosing, labels = rows.part(parts.validation)
-    trained = Trained(network, scaler, calibrate(logits(network, choosing), labels))
+    choosing = rows.part(parts.validation)
+    network = fitted(rows.part(parts.train), choosing, settings, told.epoch)
+    trained = Trained(network, scaler, calibrate(logits(network, choosing), choosing.labels))
     told.say("judging it beside the baselines and the champion")
-    manifest = manifest_of(event_type, rows, trained, settings, job.now)
+    found = scored(event_type, rows, trained, settings)
+    manifest = manifest_of(event_type, rows, trained, found, settings, job.now)
     files = files_of(event_type, rows, trained)
     bundle = loaded(BundleFiles(manifest, files), event_type, device="auto")
-    judgement = judged(Candidate(rows, trained, bundle, sum(map(len, files.values()))), job.store, settings)
-    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, "judgement": judgement}})
-    return manifest, {**files, CARD: card(manifest).encode()}
+    candidate = Candidate(rows, trained, bundle, sum(map(len, files.values())))
+    judgement = {"importance": importance(candidate), "judgement": judged(candidate, job.store, settings)}
+    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **judgement}})
+    told.say("writing its report")
+    report = page(manifest, plots.drawn(manifest, found))
+    return manifest, {**files, CARD: card(manifest).encode(), REPORT: report}
 
 
 def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Manifest:
@@ -86,13 +101,16 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
-def place(store: ModelStore, manifest: Manifest, promote: bool) -> str | None:
-    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it."""
+def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> str | None:
+    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
+
+    While the challenger's place is `taken` by one that waits for its answers, another does not get it.
+    """
     verdict = "promote" if promote else manifest.metrics["judgement"]["verdict"]
     if verdict == "promote":
         store.promote(manifest.version)
         return "champion"
-    if verdict == "shadow":
+    if verdict == "shadow" and not taken:
         store.point("challenger", manifest.version)
         return "challenger"
     return None

@@ -1,10 +1,10 @@
 """What one training run may be told; everything has a default that suits an unattended run."""
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Preset = Literal["default", "dense", "logistic"]
+Preset = Literal["default", "dense", "logistic", "linear"]
 
 
 class GateSettings(BaseModel):
@@ -31,12 +31,58 @@ class GateSettings(BaseModel):
     megabytes: float = Field(100.0, gt=0, description="largest bundle, MB")
 
 
+class ThresholdSettings(BaseModel):
+    """What decides from which risks on events are reviewed and declined; costs are in any one unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    by: Literal["budget", "cost", "false_positives"] = Field(
+        "budget", description="budget (review_rate, decline_rate), cost, or false_positives"
+    )
+    cost_missed: float | None = Field(None, gt=0, description="by cost: of a positive that is approved")
+    cost_review: float | None = Field(None, gt=0, description="by cost: of reviewing an event, which finds out")
+    cost_declined: float | None = Field(None, gt=0, description="by cost: of a negative that is declined")
+    false_positives: float | None = Field(
+        None, gt=0, lt=1, description="by false_positives: share of negatives that may be reviewed or declined"
+    )
+    false_declines: float | None = Field(
+        None, gt=0, lt=1, description="by false_positives: share of negatives that may be declined"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ThresholdSettings":
+        given = {name for name in type(self).model_fields if name != "by" and getattr(self, name) is not None}
+        needed = _NEEDED[self.by]
+        if given != needed:
+            raise ValueError(f"by {self.by} takes {', '.join(sorted(needed)) or 'none of these'}, not {sorted(given)}")
+        if self.by == "false_positives" and (self.false_declines or 0) > (self.false_positives or 0):
+            raise ValueError("false_declines above false_positives: more would be declined than alerted")
+        if self.cost_missed and self.cost_review and self.cost_declined:
+            dearest = self.cost_missed * self.cost_declined / (self.cost_missed + self.cost_declined)
+            if self.cost_review >= dearest:
+                raise ValueError(
+                    f"a review that costs {dearest:g} or more is never cheaper than a decision without one"
+                )
+        return self
+
+
+_NEEDED: dict[str, set[str]] = {
+    "budget": set(),
+    "cost": {"cost_missed", "cost_review", "cost_declined"},
+    "false_positives": {"false_positives", "false_declines"},
+}
+
+
 class TrainingSettings(BaseModel):
     """Recorded in the bundle: the same settings, data and package versions give the same weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    preset: Preset = Field("default", description="network: default (256-128-64), dense (64-32) or logistic")
+    preset: str = Field(
+        "default",
+        description="network: default (256-128-64), dense (64-32), logistic, linear (least squares), or your own as "
+        "module:function",
+    )
     window_days: float | None = Field(
         None, gt=0, lt=100_000, description="days of events to learn from, the newest; all if unset"
     )
@@ -57,15 +103,50 @@ class TrainingSettings(BaseModel):
     learning_rate: float = Field(2e-3, gt=0, description="peak of the warmed-up cosine schedule")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     members: int = Field(1, ge=1, le=64, description="networks trained side by side; their mean is the model")
+    student: str | None = Field(
+        None, description="network, such as dense, that learns from what was fitted and takes its place; none if unset"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped while training")
+    positive_weight: Annotated[float, Field(gt=0, le=1e6)] | Literal["balanced"] = Field(
+        1.0, description="weight of a positive in the loss; balanced: as many as there are negatives to one"
+    )
+    focal_gamma: float = Field(
+        0.0, ge=0, le=10, description="of the focal loss: how much less events count that are already right"
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="of computing while training; the model is float32. The others are for a GPU"
+    )
+    l1: float = Field(0.0, ge=0, description="of the penalty on the size of weights, which makes many of them 0")
+    l2: float = Field(0.0, ge=0, description="of the penalty on the square of weights")
+    patience: int | None = Field(
+        None, ge=1, description="epochs without a better one after which training ends; never before the last if unset"
+    )
     review_rate: float | None = Field(None, gt=0, lt=1, description="share of events above review; the type's if unset")
     decline_rate: float | None = Field(None, gt=0, lt=1, description="share of events declined; the type's if unset")
 
+    scaler: Literal["robust", "standard", "quantile", "auto"] = Field(
+        "robust",
+        description="of numbers: by median and quartiles, mean and deviation, or place among quantiles; auto: of each "
+        "the one by which a logistic regression does best on validation",
+    )
     segments: str = Field("", description="fields whose values are judged apart too: channel,country")
+    fairness: str = Field("", description="fields between whose values alerts are compared, protected ones too: age")
+    thresholds: ThresholdSettings = ThresholdSettings()
     gates: GateSettings = GateSettings()
 
+    @field_validator("preset", "student")
+    @classmethod
+    def _known(cls, preset: str | None) -> str | None:
+        if preset and preset not in get_args(Preset) and ":" not in preset:
+            raise ValueError(f"{preset} is none of {', '.join(get_args(Preset))}, nor module:function of your own")
+        return preset
+
     @model_validator(mode="after")
-    def _shares(self) -> "TrainingSettings":
+    def _together(self) -> "TrainingSettings":
+        if self.preset == "linear" and self.focal_gamma:
+            raise ValueError("focal_gamma focuses cross-entropy, and preset linear is fitted by least squares")
         if self.validation_share + self.test_share > 0.8:
             raise ValueError("validation_share and test_share leave less than 20 % to train on")
+        if self.review_rate and self.decline_rate and self.decline_rate > self.review_rate:
+            raise ValueError("decline_rate above review_rate: more would be declined than alerted")
         return self

@@ -6,7 +6,7 @@ An aggregate is declared by an event type and becomes a column that its features
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from streamscore.core.event import Field
 
@@ -72,6 +72,7 @@ def wrong(aggregate: Aggregate, fields: Collection[Field]) -> str | None:
 
 def _problems(aggregate: Aggregate, fields: Mapping[str, Field]) -> Iterator[str]:
     """What is wrong, one thing after another; only what comes first can be relied on."""
+    yield from _slips(aggregate)
     if not aggregate.entity:
         yield "names no entity"
     unknown = sorted({*aggregate.sources} - fields.keys())
@@ -87,6 +88,16 @@ def _problems(aggregate: Aggregate, fields: Mapping[str, Field]) -> Iterator[str
     if aggregate.window + aggregate.delay > LONGEST:
         yield f"reaches back more than {LONGEST.days} days"
     yield from _value_problems(aggregate, fields.get(aggregate.value))
+
+
+def _slips(aggregate: Aggregate) -> Iterator[str]:
+    """What a type checker would have said of a declaration."""
+    if aggregate.kind not in get_args(AggregateKind):
+        yield f"is a {aggregate.kind!r}, and there are {', '.join(get_args(AggregateKind))}"
+    if not isinstance(aggregate.entity, tuple):
+        yield f"needs its entity as a tuple of fields, such as ({aggregate.entity!r},)"
+    if not all(isinstance(duration, timedelta) for duration in (aggregate.window, aggregate.delay)):
+        yield "needs its window, and its delay, as a timedelta"
 
 
 def _is_id(field: Field) -> bool:

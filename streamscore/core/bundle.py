@@ -5,11 +5,14 @@ Only plain numbers and declarations are kept here; the network stays in its `.ke
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from streamscore.core.bins import Bins, bins_of
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
 from streamscore.core.event_type import EventType
@@ -19,6 +22,8 @@ from streamscore.core.profile import Profile
 
 # float32 sums of a few hundred terms differ by about 1e-6 between devices and batch shapes.
 RISK_TOLERANCE = 2e-5
+# What the risks are called beside the features.
+RISK = "published risk"
 
 
 class _Value(BaseModel):
@@ -41,11 +46,35 @@ class NumericScale(_Value):
     missing: bool
 
 
+class QuantileScale(_Value):
+    """A numeric feature whose first column is its place among knots, from −√3 to √3, instead of a clipped multiple.
+
+    The knots are rising values of the training part, equally far apart in the column; the rest is as in `NumericScale`.
+    """
+
+    feature: str
+    center: float
+    knots: tuple[float, ...]
+    log_unit: float
+    log_mean: float
+    log_scale: float
+    missing: bool
+
+    @model_validator(mode="after")
+    def _rising(self) -> "QuantileScale":
+        if len(self.knots) < 2 or any(low >= high for low, high in pairwise(self.knots)):
+            raise ValueError(f"the knots of {self.feature} are fewer than two, or do not rise")
+        return self
+
+
 class CategoryScale(_Value):
     """A categorical feature: one column per code, the one that holds is 1."""
 
     feature: str
     categories: int
+
+
+Scale = NumericScale | QuantileScale | CategoryScale
 
 
 class Scaler(_Value):
@@ -54,7 +83,7 @@ class Scaler(_Value):
     `baseline` is the typical event in scaled columns; reasons are told against it.
     """
 
-    columns: tuple[NumericScale | CategoryScale, ...]
+    columns: tuple[Scale, ...]
     baseline: tuple[float, ...]
 
     @model_validator(mode="after")
@@ -68,8 +97,14 @@ class Scaler(_Value):
         """int64 (scaled columns,): the index of the feature that each scaled column comes from."""
         return np.repeat(np.arange(len(self.columns)), [scaled_width(column) for column in self.columns])
 
+    @property
+    def places(self) -> dict[str, slice]:
+        """Where in the scaled columns each feature's own stand."""
+        ends = np.cumsum([scaled_width(column) for column in self.columns]).tolist()
+        return {c.feature: slice(end - scaled_width(c), end) for c, end in zip(self.columns, ends, strict=True)}
 
-def scaled_width(column: NumericScale | CategoryScale) -> int:
+
+def scaled_width(column: Scale) -> int:
     """How many scaled columns a feature becomes."""
     return column.categories if isinstance(column, CategoryScale) else 2 + column.missing
 
@@ -97,7 +132,8 @@ class Thresholds(_Value):
 class Manifest(_Value):
     """What a bundle says of itself. `files` gives the sha256 of every other file in it, `digest` that of the rest.
 
-    `profiles` is how the values of each feature lay in the training part.
+    `profiles` is how the values of each feature lay in the training part, `risks` how its own lay in the validation
+    part, which its weights have not seen.
     """
 
     format: Literal[1] = 1
@@ -112,6 +148,7 @@ class Manifest(_Value):
     settings: dict[str, Any]
     packages: dict[str, str]
     profiles: dict[str, Profile] = {}
+    risks: Profile | None = None
     files: dict[str, str] = {}
     digest: str = ""
 
@@ -152,6 +189,20 @@ class Bundle:
     event_type: EventType
     features: FeatureSet
     scorer: Scorer
+
+    @cached_property
+    def bins(self) -> Bins:
+        """The bins in which what it scores is counted."""
+        known = comparable(self.manifest, self.features)
+        profiles = known | ({RISK: self.manifest.risks} if self.manifest.risks else {})
+        return bins_of(self.manifest.version, profiles, {name: self.features.names.index(name) for name in known})
+
+
+def comparable(model: Manifest, features: FeatureSet) -> dict[str, Profile]:
+    """The profiles of features that can be compared with later values."""
+    return {
+        f.name: model.profiles[f.name] for f in features.features if f.name in model.profiles and not f.of_time_alone
+    }
 
 
 def golden_matrix(event_type: EventType, features: FeatureSet, events: list[bytes]) -> np.ndarray:

@@ -88,6 +88,8 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
     full = sum(2 + 2 * field.quoted for field in event_type.fields)
     optional = [field for field in event_type.fields if field.optional]
     texts, others = _given([f for f in optional if f.quoted]), _given([f for f in optional if not f.quoted])
+    unbounded = [f for f in event_type.identified if f.whole and not f.ranged and not f.nullable]
+    ids = _given(unbounded) if unbounded else None
 
     def one(record: Record) -> Entry:
         value = record.value
@@ -104,7 +106,7 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
             return Entry(record, None, -1.0, _reason(event_type, error))
         missing = 4 * texts(event).count(None) + 2 * others(event).count(None)
         at = event.occurred_at.timestamp()
-        if value.count(b'"') == full - missing and at >= 0:
+        if value.count(b'"') == full - missing and at >= 0 and (ids is None or _held(ids(event)[2:])):
             return Entry(record, event, at)
         return _second_look(event_type, record, event)
 
@@ -117,11 +119,19 @@ def _given(fields: Sequence[Field]) -> Callable[[Event], tuple[Any, ...]]:
     return attrgetter("event_id", "event_id", *(field.name for field in fields))
 
 
+def _held(ids: Sequence[int]) -> bool:
+    """Whether 64 bits with a sign hold all of these; JSON knows larger integers."""
+    return min(ids) >= -(1 << 63) and max(ids) < 1 << 63
+
+
 def _second_look(event_type: EventType, record: Record, event: Event) -> Entry:
     """A full parse of a message that the quick count could not clear."""
     if event.occurred_at.timestamp() < 0:
-        field = event_type.wire_name("occurred_at")
-        return _refused(record, "out_of_range", field, f"{field} is before 1970")
+        name = event_type.wire_name("occurred_at")
+        return _refused(record, "out_of_range", name, f"{name} is before 1970")
+    for field in (f for f in event_type.identified if f.whole and not f.nullable):
+        if not _held([getattr(event, field.name)]):
+            return _refused(record, "out_of_range", field.wire_name, f"{field.wire_name} is beyond 64 bits")
     try:
         keys = _top_level_keys(record.value or b"")
     except UnicodeDecodeError:

@@ -120,11 +120,9 @@ def scores(
     now, complete_since = times
     event_type, version = bundle.event_type, bundle.manifest.version
     decisions = [event_type.decisions[band] for band in bands(risks, bundle.manifest.thresholds).tolist()]
-    # Nine decimals are beyond float32's own precision and a third of the bytes of its repr.
-    rounded = np.round(risks.astype(np.float64), 9).tolist()
     entities = event_type.entities_of
     scored = []
-    for row, (entry, risk, decision) in enumerate(zip(entries, rounded, decisions, strict=True)):
+    for row, (entry, risk, decision) in enumerate(zip(entries, rounded(risks), decisions, strict=True)):
         record, event = entry.record, entry.event
         if event is None:
             continue
@@ -149,6 +147,12 @@ def scores(
             )
         )
     return scored
+
+
+def rounded(risks: np.ndarray) -> list[float]:
+    """Risks as they are published: nine decimals are beyond float32's own precision and a third of its repr's bytes."""
+    found: list[float] = np.round(risks.astype(np.float64), 9).tolist()
+    return found
 
 
 def alert(score: Score, severity: Severity) -> Alert:

@@ -34,6 +34,11 @@ class Feature:
     categories: int = 0
     otherwise: str = ""
 
+    @property
+    def of_time_alone(self) -> bool:
+        """Whether it is made of the time alone: then it moves with the range that is looked at, not with the world."""
+        return self.fields == ("occurred_at",)
+
 
 @dataclass(frozen=True)
 class FeatureSet:

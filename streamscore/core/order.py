@@ -3,7 +3,9 @@
 Entries of several partitions are released oldest first, and only those that no partition can
 still precede: strictly below the newest time seen in every partition that has more to give. A
 drained partition holds nobody up, so live traffic is not delayed. Inside a partition the order
-of offsets is kept; an entry that is out of order there takes the running maximum as its time.
+of offsets is kept; an entry that is out of order there takes the running maximum as its time. Of
+equal times the record that Kafka has had for longer is first: so a worker that reads a backlog
+takes the same one of two for the repetition as a worker that read them as they came.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,6 +20,7 @@ from streamscore.core.catalogue import Entry
 
 Partition = tuple[str, int]
 _partition, _at = attrgetter("record.topic", "record.partition"), attrgetter("at")
+_timestamp = attrgetter("record.timestamp")
 
 
 @dataclass
@@ -45,6 +48,10 @@ class Lane:
         while count < min(limit, len(self.entries)) and self.entries[count].dead_letter:
             count += 1
         return count
+
+    def arrivals(self, count: int) -> list[int]:
+        """The running maximum of the records' timestamps."""
+        return list(accumulate(map(_timestamp, self.entries[:count]), max))
 
     def take(self, count: int) -> list[Entry]:
         taken = self.entries[:count]
@@ -115,6 +122,8 @@ class EventTimeOrder:
         times = np.concatenate([lane.times[:count] for lane, count in heads])
         owner = np.repeat(np.arange(len(heads)), [count for _, count in heads])
         order = np.argsort(times, kind="stable")
+        if ((np.diff(times[order]) == 0) & (np.diff(owner[order]) != 0)).any():
+            order = np.lexsort((np.concatenate([lane.arrivals(count) for lane, count in heads]), times))
         if len(order) > limit:
             order = order[: np.searchsorted(times[order], times[order[limit - 1]], side="right")]
         taken = np.bincount(owner[order], minlength=len(heads))

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import compress
-from operator import attrgetter, ge
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -22,12 +22,14 @@ from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
 from streamscore.core.history import Bounds, EntityHistory
 from streamscore.core.late_label import label_columns, label_type
+from streamscore.core.located import Located, located
 from streamscore.core.order import Partition
 from streamscore.core.pipeline import Prepared
+from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.timeline import Keyed
 
 NOWHERE = 1 << 62
-# Repeated events remembered before those beyond the horizon are forgotten.
+# Repeated events remembered before those are forgotten that are committed, or beyond the horizon.
 MOST_REPEATED = 100_000
 # Offsets between two whose event's time is kept: to know how old an event may be that is read again.
 STEP = 1000
@@ -45,10 +47,12 @@ class Standing(msgspec.Struct, frozen=True):
     """Where a past stands, beside the rows of its history, in lists that a file can hold.
 
     `folded` and `needed` are the next offsets to fold and the ones that the group had committed: nothing before
-    these can be asked. `steps` and `repeated` are places with the time of their event.
+    these can be asked. Below `reached` an event may be in it already. `steps` and `repeated` are places with the time
+    of their event.
     """
 
     folded: list[Place]
+    reached: list[Place]
     needed: list[Place]
     steps: list[tuple[str, int, int, float]]
     repeated: list[tuple[str, int, int, float]]
@@ -61,16 +65,24 @@ class Standing(msgspec.Struct, frozen=True):
 class Past:
     """The history of one event type's stream. Used from one thread."""
 
-    def __init__(self, event_type: EventType, bounds: Bounds, begun: Mapping[Partition, int]) -> None:
-        """`begun` is the offset from which each partition is read; 0 where nothing was deleted before it."""
-        self.event_type, self.labels = event_type, label_type(event_type)
+    def __init__(
+        self,
+        event_type: EventType,
+        bounds: Bounds,
+        begun: Mapping[Partition, int],
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
+        """`begun` is the offset from which each partition is read; 0 where nothing was deleted before it.
+
+        With `pseudonyms` the history knows entities by these, as an archive that has them does.
+        """
+        self.event_type, self.labels, self._pseudonyms = event_type, label_type(event_type), pseudonyms
         self.history = EntityHistory(event_type, bounds)
         # The next offset of each partition that is not folded yet.
         self.folded = dict(begun)
-        # Partitions whose beginning is not kept any more, until their first event says since when they are known.
+        # Partitions whose beginning is not kept any more, until their first record says since when they are known.
         self._cut = {partition for partition, offset in begun.items() if offset > 0}
-        # Seconds since 1970: from then on no event of any window is missing.
-        self.complete_since = 0.0
+        self._complete_since = 0.0
         self._repeated: dict[Place, float] = {}  # and when they occurred
         self._steps: dict[Partition, deque[Step]] = {}
         # Below these offsets an event may be in a history that was adopted: what is there already is no repetition.
@@ -78,27 +90,38 @@ class Past:
         self._committed: dict[Partition, int] = {}
         self._newest, self._since_forgotten = 0.0, 0
         self.late = 0  # events that came after ones that are younger were scored without them
+        self.late_labels = 0  # and labels
 
     @property
     def horizon(self) -> int:
         """µs: how far back events may still be asked for."""
         return self.history.horizon
 
+    @property
+    def complete_since(self) -> float:
+        """Seconds since 1970: from then on no event of any window is missing, and no label.
+
+        While nothing tells how much is missing of a partition, that is later than any event.
+        """
+        return max(self._complete_since, self._newest + self.horizon / 1e6) if self._cut else self._complete_since
+
     def prepare(self, entries: Sequence[Entry], bundle: Bundle, scored_from: Mapping[Partition, int]) -> Prepared:
         """Fold a released batch, and make ready for the model what stands in our partitions from an offset on."""
-        self._fold_labels([entry for entry in entries if isinstance(entry.event, self.labels.struct)])
-        events = [entry for entry in entries if isinstance(entry.event, self.event_type.struct)]
-        columns = self.event_type.columns([entry.event for entry in events])
-        rows = self.history.read(columns)
+        kinds = list(map(type, map(_event, entries)))
+        self._fold_labels(_of(entries, kinds, self.labels.struct))
+        events = _of(entries, kinds, self.event_type.struct)
+        columns = self.event_type.columns(list(map(_event, events)))
+        rows, stand = self.history.read(self._named(columns)), located(events)
         if events:
-            self._fold(events, rows)
-        ours = _from(events, scored_from)
-        valid = events if all(ours) else list(compress(events, ours))
+            self._fold(events, rows, stand)
+        self._pass(_of(entries, kinds, type(None)))
+        ours = stand.since(scored_from, otherwise=NOWHERE)
+        valid = events if ours.all() else list(compress(events, ours.tolist()))
         if len(valid) < len(events):
-            rows, columns = rows.taken(np.array(ours, bool)), _chosen(columns, ours)
+            rows, columns = rows.taken(ours), _chosen(columns, ours)
         columns = {**columns, **self.history.query(rows)}
         return Prepared(
-            entries=valid if len(valid) == len(entries) else list(compress(entries, _from(entries, scored_from))),
+            entries=valid if len(valid) == len(entries) else _since(entries, scored_from),
             valid=valid,
             columns=columns,
             matrix=bundle.features.matrix(columns, len(valid)),
@@ -108,18 +131,17 @@ class Past:
             complete_since=datetime.fromtimestamp(self.complete_since, UTC),
         )
 
-    def _fold(self, events: Sequence[Entry], rows: Keyed) -> None:
+    def _fold(self, events: Sequence[Entry], rows: Keyed, stand: Located) -> None:
         """Take in the events that are not in yet, and remember those that came before at another offset."""
-        fresh = _from(events, self.folded, otherwise=0)
-        came = events if all(fresh) else list(compress(events, fresh))
-        if came:
-            taken = self.history.fold(rows if len(came) == len(events) else rows.taken(np.array(fresh, bool)))
-            self._note_repeated([came[row] for row in np.flatnonzero(~taken).tolist()])
-            times = list(map(_at, came))
-            if min(times) < self._newest:
-                self.late += sum(at < self._newest for at in times)
-            self._newest = max(self._newest, *times)
-        self._note(events)
+        fresh = stand.since(self.folded, otherwise=0)
+        if fresh.any():
+            came = rows if fresh.all() else rows.taken(fresh)
+            taken = self.history.fold(came)
+            self._note_repeated([events[row] for row in np.flatnonzero(fresh)[~taken].tolist()])
+            times = came.at / 1e6
+            self.late += int((times < self._newest).sum())
+            self._newest = max(self._newest, float(times.max()))
+        self._note(events, stand)
         self._since_forgotten += len(events)
 
     def _note_repeated(self, there: Sequence[Entry]) -> None:
@@ -128,25 +150,38 @@ class Past:
         self.history.tally.duplicates -= len(there) - len(repeated)
         self._repeated |= {_place(entry): entry.at for entry in repeated}
 
-    def _note(self, events: Sequence[Entry]) -> None:
+    def _note(self, events: Sequence[Entry], stand: Located) -> None:
         """How far each partition is, and how old its events are there; entries keep the order of their partition."""
-        last = dict(zip(map(_partition, events), events, strict=True))
-        first = dict(zip(map(_partition, reversed(events)), reversed(events), strict=True))
-        for partition, entry in first.items():
-            self.folded[partition] = max(self.folded.get(partition, 0), last[partition].record.offset + 1)
+        for partition, first, last in zip(stand.partitions, *stand.ends(), strict=True):
+            entry = events[first]
+            self.folded[partition] = max(self.folded.get(partition, 0), events[last].record.offset + 1)
             steps = self._steps.setdefault(partition, deque())
             if not steps or entry.record.offset >= steps[-1].offset + STEP:
                 steps.append(Step(entry.record.offset, entry.at))
-            if partition in self._cut:
-                self._cut.discard(partition)
-                self.complete_since = max(self.complete_since, entry.at + self.horizon / 1e6)
+            self._known_since(partition, entry.at)
+
+    def _known_since(self, partition: Partition, at: float) -> None:
+        if partition in self._cut:
+            self._cut.discard(partition)
+            self._complete_since = max(self._complete_since, at + self.horizon / 1e6)
 
     def _fold_labels(self, entries: Sequence[Entry]) -> None:
-        if entries:
-            self.history.fold_labels(label_columns(self.labels, [entry.event for entry in entries]))
+        if not entries:
+            return
+        self.history.fold_labels(self._named(label_columns(self.labels, [entry.event for entry in entries])))
+        self.late_labels += sum(entry.at < self._newest for entry in entries)
+        for entry in entries:
+            self._known_since(_partition(entry), entry.at)
+        self._pass(entries)
+
+    def _pass(self, entries: Sequence[Entry]) -> None:
+        """Records that need not be read again; of those that are no event nothing is kept."""
         for entry in entries:
             partition = _partition(entry)
             self.folded[partition] = max(self.folded.get(partition, 0), entry.record.offset + 1)
+
+    def _named(self, columns: Columns) -> Columns:
+        return self._pseudonyms.columns(self.event_type, columns) if self._pseudonyms else columns
 
     def forget(self, committed: Mapping[Partition, int]) -> None:
         """Drop what no event will ask for: not even one that is read again, from its partition's committed offset on.
@@ -163,18 +198,21 @@ class Past:
                 oldest = min(oldest, steps[0].at)
         came, self._since_forgotten = self._since_forgotten, 0
         self.history.trim(int(oldest * 1e6), came)
-        if len(self._repeated) > MOST_REPEATED:
-            self._repeated = {place: at for place, at in self._repeated.items() if at * 1e6 > self.history.bound}
+        if len(self._repeated) > MOST_REPEATED:  # only what is not committed is read again
+            kept = ((place, at) for place, at in self._repeated.items() if place[2] >= committed.get(place[:2], 0))
+            self._repeated = {place: at for place, at in kept if at * 1e6 > self.history.bound}
 
     def standing(self) -> Standing:
         """Where it stands now: noted before its history is copied, and again when the copy is complete."""
         return Standing(
             folded=[(*partition, offset) for partition, offset in self.folded.items()],
+            # One that was adopted itself holds more than it has folded until it has caught up.
+            reached=[(*p, max(offset, self._adopted.get(p, 0))) for p, offset in self.folded.items()],
             needed=[(*partition, offset) for partition, offset in self._committed.items()],
             steps=[(*partition, *step) for partition, steps in self._steps.items() for step in steps],
             repeated=[(*place, at) for place, at in self._repeated.items()],
             cut=list(self._cut),
-            complete_since=self.complete_since,
+            complete_since=self._complete_since,
             newest=self._newest,
             bound=self.history.bound,
         )
@@ -187,34 +225,34 @@ class Past:
         folded = {(topic, partition): offset for topic, partition, offset in before.folded}
         self._cut = (self._cut - folded.keys()) | set(after.cut)
         self.folded |= folded
-        self._adopted = {(topic, partition): offset for topic, partition, offset in after.folded}
+        self._adopted = {(topic, partition): offset for topic, partition, offset in after.reached}
         for topic, partition, offset, at in before.steps:
             self._steps.setdefault((topic, partition), deque()).append(Step(offset, at))
         self._repeated = {(topic, partition, offset): at for topic, partition, offset, at in after.repeated}
-        self.complete_since, self._newest = after.complete_since, before.newest
+        self._complete_since, self._newest = after.complete_since, before.newest
         self.history.bound = after.bound
 
 
-def _chosen(columns: Columns, rows: Sequence[bool]) -> Columns:
+def _of(entries: Sequence[Entry], kinds: Sequence[type], kind: type) -> Sequence[Entry]:
+    """The entries of a kind of event."""
+    found = kinds.count(kind)
+    if found in (0, len(entries)):
+        return entries if found else []
+    return [entry for entry, its in zip(entries, kinds, strict=True) if its is kind]
+
+
+def _since(entries: Sequence[Entry], offsets: Mapping[Partition, int]) -> list[Entry]:
+    return list(compress(entries, located(entries).since(offsets, otherwise=NOWHERE).tolist()))
+
+
+def _chosen(columns: Columns, mask: np.ndarray) -> Columns:
     """Some rows of columns, each an array or a list."""
-    mask = np.array(rows, bool)
+    rows = mask.tolist()
     return {
         name: values[mask] if isinstance(values, np.ndarray) else list(compress(values, rows))
         for name, values in columns.items()
     }
 
 
-def _from(entries: Sequence[Entry], offsets: Mapping[Partition, int], otherwise: int = NOWHERE) -> list[bool]:
-    """Which entries stand at or after the offset that is given for their partition, or `otherwise`."""
-    partitions = list(map(_partition, entries))
-    first = {partition: offsets.get(partition, otherwise) for partition in set(partitions)}
-    return list(map(ge, map(_offset, entries), map(first.__getitem__, partitions)))
-
-
-# By these, a pass over a batch stays in C.
-_partition, _offset, _at = (
-    attrgetter("record.topic", "record.partition"),
-    attrgetter("record.offset"),
-    attrgetter("at"),
-)
+_partition, _event = attrgetter("record.topic", "record.partition"), attrgetter("event")
 _place = attrgetter("record.topic", "record.partition", "record.offset")

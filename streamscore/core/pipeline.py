@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from streamscore.core.bins import Binned, binned
 from streamscore.core.bundle import Bundle
 from streamscore.core.catalogue import DeadLetter, Entry
 from streamscore.core.decision import APPROVE, DECLINE, Message, Reason, Score, Times, alert, bands, reasons, scores
@@ -57,6 +58,7 @@ class Outcome:
     timestamps: np.ndarray
     unknown_values: dict[str, int]
     ignored_fields: int
+    binned: Binned | None = None
 
 
 def no_history(_: EventType, columns: Columns) -> Columns:
@@ -144,6 +146,7 @@ def conclude(
         timestamps=np.fromiter(map(_timestamp, entries), np.int64, len(entries)),
         unknown_values=_unknown_values(bundle.event_type, prepared.columns, valid),
         ignored_fields=sum(map(_ignored, valid)),
+        binned=binned(bundle.bins, prepared.matrix, judged.risks) if bundle.bins.profiles else None,
     )
 
 

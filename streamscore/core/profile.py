@@ -46,6 +46,11 @@ def counted(values: np.ndarray, at: tuple[float, ...]) -> Profile:
     return Profile(at, (*np.bincount(bins, minlength=len(at) + 1).tolist(), int(missing.sum())))
 
 
+def together(some: Profile, more: Profile) -> Profile:
+    """Both, counted in the same bins."""
+    return Profile(some.edges, tuple(a + b for a, b in zip(some.counts, more.counts, strict=True)))
+
+
 def stability(reference: Profile, found: Profile) -> float:
     """The population stability index of counts in the same bins: 0 where the shares are equal.
 
@@ -65,3 +70,26 @@ def unusual(reference: Profile, found: Profile) -> float:
     freedom = max(1, sum(a + b > 0 for a, b in zip(reference.counts, found.counts, strict=True)) - 1)
     quantile = freedom * (1 - 2 / (9 * freedom) + 3.0902 * (2 / (9 * freedom)) ** 0.5) ** 3
     return max(LEAST, quantile * (1 / max(1, reference.rows) + 1 / max(1, found.rows)))
+
+
+def gained(before: Profile, now: Profile) -> np.ndarray:
+    """float64 (bins,): the share of values that each bin gained."""
+    shares = [np.array(profile.counts) / max(1, profile.rows) for profile in (before, now)]
+    return shares[1] - shares[0]
+
+
+def change(before: Profile, now: Profile) -> str:
+    """Where most values went, in words."""
+    place = int(np.argmax(gained(before, now)))
+    was, now_is = (profile.counts[place] / max(1, profile.rows) for profile in (before, now))
+    if place == len(before.counts) - 1:
+        where = "it is missing"
+    elif place == 0:
+        where = f"it is below {before.edges[0]:.6g}" if before.edges else "it is not missing"
+    elif place == len(before.edges):
+        where = f"it is at least {before.edges[-1]:.6g}"
+    elif before.edges[place] == np.nextafter(before.edges[place - 1], np.inf):
+        where = f"it is {before.edges[place - 1]:.6g}"
+    else:
+        where = f"it is from {before.edges[place - 1]:.6g} to {before.edges[place]:.6g}"
+    return f"{where} in {now_is:.1%} of events, was in {was:.1%}"

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 
 from streamscore.core.aggregate import raw
+from streamscore.core.bins import binned, bins_of
 from streamscore.core.event_type import EventType
 from streamscore.core.history import Cursor, EntityHistory
+from streamscore.core.profile import counted
 
 # More entities than an index has room for at first, so that it is seen to grow.
 WARMED = 256
@@ -14,6 +16,9 @@ WARMED = 256
 
 def warm(event_type: EventType) -> None:
     """Compile every kernel that this event type will need, by a history of made-up events."""
+    binned(
+        bins_of("", {"risk": counted(np.zeros(1), (0.0,))}, {}), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    )
     if not event_type.history:
         return
     history, numbers = EntityHistory(event_type), np.arange(WARMED)

@@ -11,7 +11,7 @@ from streamscore.core.event_type import EventType
 from streamscore.core.transaction import TRANSACTION
 from streamscore.simulator import transactions
 from streamscore.store import ModelStore, load
-from tests.bench import history, hot, in_process, on_kafka, snapshot
+from tests.bench import history, hot, in_process, naming, on_kafka, snapshot
 from tests.bench.remembering import REMEMBERING
 from tests.bench.rows import publish
 from tests.running import START
@@ -42,7 +42,7 @@ def main() -> int:
         rows = on_kafka.measure(store)
         models = ModelStore(str(store), "transaction")
         rows += in_process.measure(load(models, models.alias("champion") or "", TRANSACTION, "cpu"))
-    rows += [*history.measure(), *hot.measure(), *snapshot.measure()]
+    rows += [*history.measure(), *hot.measure(), *snapshot.measure(), *naming.measure()]
     print(f"\n{os.cpu_count()} processors")
     return publish(rows, BUILD / "bench.json")
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from examples.handbook import TRANSACTION
+from streamscore.archive_order import CHUNK
 from streamscore.core.aggregate import Aggregate, raw
 from streamscore.core.event import Columns
 from streamscore.core.event_type import EventType
@@ -26,7 +27,6 @@ from streamscore.core.warm import warm
 from tests import windows
 from tests.bench.rows import Row, publish
 from tests.copied import again
-from trainer.ordered import CHUNK
 
 ENTITIES, BATCH = 1_000_000, 4096
 # Events that an entity has on average when a batch comes, and what is folded then.

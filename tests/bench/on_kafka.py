@@ -169,7 +169,7 @@ def _live(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Keyed]) 
         for number in range(LIVE_ROUNDS + 1):
             for name, road in roads.items():
                 share = messages[number * LIVE_RATE * LIVE_SECONDS :][: LIVE_RATE * LIVE_SECONDS]
-                found = _ages(road, share)
+                found = ages_of(road, share)
                 if number:  # the first round only warms both up
                     ages[name].append(found)
     p50 = {name: float(np.quantile(np.concatenate(rounds), 0.5)) for name, rounds in ages.items()}
@@ -183,7 +183,7 @@ def _live(kafka: Cluster, store: Path, folder: Path, messages: Sequence[Keyed]) 
     ]
 
 
-def _ages(road: Road, messages: Sequence[Keyed]) -> list[float]:
+def ages_of(road: Road, messages: Sequence[Keyed]) -> list[float]:
     """Milliseconds from handing an event to Kafka until its output is read, of each event."""
     topic = road.outputs["scores"]
     reader = Consumer(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streamscore.archive_order import CHUNK
 from streamscore.core.aggregate import raw
 from streamscore.core.history import Bounds, Cursor, EntityHistory
 from streamscore.core.warm import warm
@@ -14,7 +15,6 @@ from streamscore.snapshot_store import SnapshotStore
 from streamscore.snapshot_writer import COPIED, PART
 from tests.bench.history import ONE, Stream, stream
 from tests.bench.rows import Row, publish
-from trainer.ordered import CHUNK
 
 EVENTS, ENTITIES, BATCH = 50_000_000, 1_000_000, 4096
 

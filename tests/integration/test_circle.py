@@ -32,8 +32,17 @@ def rows(url: Path, name: str) -> int:
     return DeltaTable(str(place)).to_pyarrow_dataset().count_rows() if place.exists() else 0
 
 
+def ids(url: Path, name: str) -> set[int]:
+    """The customers of an archive's table."""
+    table = DeltaTable(str(url / "windowed" / name)).to_pyarrow_table(columns=["customer_id"])
+    return set(table["customer_id"].to_pylist())
+
+
 def test_from_events_to_a_new_champion(kafka: Endpoint, tmp_path: Path) -> None:
-    """A worker that starts on the archive gives the file's numbers, and takes over what was trained on the archive."""
+    """A worker that starts on the archive gives the file's numbers, and takes over what was trained on the archive.
+
+    Archive and history know customers and terminals by pseudonyms alone, and the trainer has no key.
+    """
     table = online.made(EVENTS, DAYS)
     case, half = online.prepared(table, tmp_path), EVENTS // 2
     store = ModelStore(str(case.store), "windowed")
@@ -44,6 +53,7 @@ def test_from_events_to_a_new_champion(kafka: Endpoint, tmp_path: Path) -> None:
         "labels": f"{{{labels}: '{online.EVENT_TYPE}'}}",
         "archive.url": url,
         "archive.idle_seconds": 0.5,
+        "pseudonyms.key": "a key that only this test has",
     }
     running = [
         Worker(way, tmp_path / "first.log", settings),
@@ -54,6 +64,10 @@ def test_from_events_to_a_new_champion(kafka: Endpoint, tmp_path: Path) -> None:
         produce(way._replace(input=labels), online.labels_of(table.slice(0, half)))
         books.await_all(120, running[0].alive)
         until(lambda: rows(url, "events") == rows(url, "scores") == half, 60, "all is archived", running[1].alive)
+        for name in ("events", "scores"):
+            customers = set(table["customer_id"].to_pylist()[:half])
+            assert len(ids(url, name)) == len(customers)
+            assert not ids(url, name) & customers
         running[0].kill()
         running[0] = Worker(way, tmp_path / "second.log", settings)
         running[0].await_ready()

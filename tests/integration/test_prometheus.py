@@ -17,8 +17,10 @@ import pytest
 import yaml
 
 from streamscore.archive_metrics import ArchiveMetrics
+from streamscore.core.bins import binned, bins_of
 from streamscore.core.catalogue import DeadLetter
 from streamscore.core.pipeline import Outcome
+from streamscore.core.profile import Profile
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse, serve
 from streamscore.settings import Http
@@ -27,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 RULE_TESTS = ROOT / "deploy" / "prometheus" / "rules_test.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "streamscore.json"
+
+BINS = bins_of("v1", {"published risk": Profile((0.2, 0.8), (10, 80, 10, 0))}, {})
 
 Query = Callable[[str], list[dict[str, Any]]]
 
@@ -67,6 +71,7 @@ def work(metrics: Metrics) -> None:
             timestamps=np.zeros(101, np.int64),
             unknown_values={"country": 1},
             ignored_fields=1,
+            binned=binned(BINS, np.zeros((100, 0), np.float32), risks.astype(np.float32)),
         )
         metrics.consumed.labels(topic).inc(101)
         metrics.batch(event_type, ("approve", "review", "decline"), outcome)
@@ -74,6 +79,8 @@ def work(metrics: Metrics) -> None:
         metrics.stage.observe("model", random.random(1) / 100)
         metrics.use_model(event_type, "v1", None)
         metrics.model_failures.labels(event_type).inc()
+        metrics.shadow.labels(event_type, "failed").inc()
+        metrics.shadow_refused.labels(event_type).inc()
         metrics.snapshot(event_type, None)
 
 

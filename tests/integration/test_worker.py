@@ -85,7 +85,8 @@ def run(kafka: Endpoint, store: Path, tmp_path_factory: pytest.TempPathFactory) 
             now = parsed(running.get("/metrics")[1])
             aged = [now.get(("streamscore_event_age_seconds_count", label(t.name)), 0) for t in types.values()]
             gauges = [now[f"streamscore_{name}", frozenset()] for name in ("assigned_partitions", "buffered_events")]
-            return sum(aged) >= total and gauges == [5, 0]  # gauges are set once a second
+            lags = [value for (name, _), value in now.items() if name == "streamscore_consumer_lag_messages"]
+            return sum(aged) >= total and gauges == [5, 0] and lags == [0] * 5  # gauges are set once a second
 
         until(counted, 60, f"all of {total} events are acknowledged", running.alive)
         metrics, ready = parsed(running.get("/metrics")[1]), running.get("/readyz")

@@ -37,6 +37,9 @@ def loan(*history: Aggregate, features: tuple[Feature, ...] = ()) -> EventType:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"kind": "stddev"}, "is a 'stddev', and there are count, sum, mean, std"),
+        ({"entity": "borrower"}, r"needs its entity as a tuple of fields, such as \('borrower',\)"),
+        ({"window": 1}, "needs its window, and its delay, as a timedelta"),
         ({"entity": ()}, "names no entity"),
         ({"entity": ("borrower", "lender"), "value": "wage"}, r"uses unknown fields \['lender', 'wage'\]"),
         ({"name": "age"}, "has the name of a field"),

@@ -1,5 +1,6 @@
 """Reading an archive: the same rows as of the same time, of tables and of imported files alike."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from streamscore import delta_upkeep, simulator
 from streamscore.archive import write_simulated
 from streamscore.archive_read import Archive, Rows, columns, offsets
 from streamscore.archive_rows import event_rows
+from streamscore.core.aggregate import raw
 from streamscore.core.application import APPLICATION
 from streamscore.core.catalogue import Limits, decode
 from streamscore.core.event import Record
@@ -132,6 +134,16 @@ LINES = {
     APPLICATION: simulator.json_lines(APPLICATION, simulator.applications(500, START, 1.0, 9)),
     HANDBOOK: handbook_lines(),
 }
+
+
+def test_integers_that_no_float_holds_are_read() -> None:
+    """As numbers they are the nearest, as ids they are themselves; pseudonyms of integers are as large."""
+    line = json.dumps(json.loads(LINES[HANDBOOK][0]) | {"customer_id": 2**62 + 1}).encode()
+    record = Record(*ONE, 0, 0, None, line, None)
+    found = columns(HANDBOOK, event_rows(HANDBOOK, Limits())([record], NOW)["handbook/events"])
+    expected = HANDBOOK.columns([entry.event for entry in decode(HANDBOOK, [record], NOW, Limits())])
+    assert found[raw("customer_id")].tolist() == expected[raw("customer_id")].tolist() == [2**62 + 1]
+    assert found["customer_id"].tolist() == [2.0**62]
 
 
 @pytest.mark.parametrize("event_type", LINES, ids=["transaction", "application", "handbook"])

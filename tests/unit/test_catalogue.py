@@ -1,5 +1,6 @@
 """What becomes of a message: an event, or a dead letter with a reason, a field and no word of the payload."""
 
+import json
 from datetime import timedelta
 
 import msgspec
@@ -201,3 +202,15 @@ def test_decoder_is_made_once() -> None:
     """The decoder of a type and limits is kept, and other limits get another."""
     assert decoder(TRANSACTION, Limits()) is decoder(TRANSACTION, Limits())
     assert decoder(TRANSACTION, Limits()) is not decoder(TRANSACTION, Limits(max_bytes=1))
+
+
+@pytest.mark.parametrize("name", ["transaction_id", "customer_id"])
+def test_ids_beyond_64_bits_are_refused(name: str) -> None:
+    """An id that cannot be kept as it is would be taken for another: it is a dead letter, as in a file."""
+    values = {"transaction_id": 1, "occurred_at": "2025-06-02T12:00:00Z", "customer_id": 2, "terminal_id": 3}
+    for value, reason in ((2**63 - 1, None), (2**63, "out_of_range"), (-(2**63), None)):
+        payload = json.dumps(values | {"amount": 5.0, name: value}).encode()
+        (found,) = decode(HANDBOOK, [record(payload)], NOW, Limits())
+        assert (found.dead_letter and (found.dead_letter.reason, found.dead_letter.field)) == (
+            reason and (reason, name)
+        ), found.dead_letter

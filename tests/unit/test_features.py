@@ -102,6 +102,17 @@ def test_labels_of_a_file(tmp_path: Path) -> None:
     assert {row[RISK] for row in own.values()} != {0}
 
 
+def test_labels_that_are_none_are_an_error(tmp_path: Path) -> None:
+    """A file of which every row is refused as a label would silently make every risk 0."""
+    path = write(tmp_path / "a.parquet", rows(5))
+    (tmp_path / "labels.ndjson").write_text('{"event_id": 1}\n' * 3)
+    with pytest.raises(DataError, match=r"labels\.ndjson: every row is refused, so no label is known"):
+        features(Source(path, tmp_path / "labels.ndjson"), tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+    (tmp_path / "none.ndjson").write_text("")
+    assert len(features(Source(path, tmp_path / "none.ndjson"), tmp_path / "out.parquet")) == 5
+
+
 def test_bad_rows_are_told_and_left_out(tmp_path: Path) -> None:
     """A row that is no event, or whose label is none, is named with its reason; the others are as without it."""
     given = rows(50)

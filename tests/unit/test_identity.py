@@ -29,6 +29,15 @@ def test_words_do_not_depend_on_their_number(text: str, least: int) -> None:
     assert np.array_equal(words([text], least), widened(few, least - few.shape[1], few.shape[1]))
 
 
+@settings(deadline=None)
+@given(st.lists(st.one_of(TEXTS, st.sampled_from(["plain", "a" * 64, "a" * 65, "\0"])), max_size=12))
+def test_an_id_does_not_depend_on_those_beside_it(texts: list[str]) -> None:
+    """Plain ids are packed and hashed all at once, others one by one: each is the same alone as among them."""
+    together = words(texts, 9).tolist()
+    assert together == [words([text], 9).tolist()[0] for text in texts]
+    assert hashes([*texts, None]).tolist() == [*(hashes([text]).item() for text in texts), MISSING]
+
+
 def test_long_texts_are_bounded() -> None:
     """Ids longer than 64 bytes take no more than 8 words, and still differ."""
     found = words(["x" * 5000, "x" * 4999, "x" * 64, "x" * 65])

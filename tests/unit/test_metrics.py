@@ -14,6 +14,10 @@ from streamscore.metrics import AGE_BUCKETS, BatchHistogram, Metrics
 from tests.samples import NOW, StubScorer, bundle, by_amount, entries_of, payment
 
 NAMES = {
+    "streamscore_shadow_events": "counter",
+    "streamscore_shadow_load_failures": "counter",
+    "streamscore_shadow_lost": "counter",
+    "streamscore_shadow_model_info": "gauge",
     "streamscore_alerts": "counter",
     "streamscore_assigned_partitions": "gauge",
     "streamscore_batch_events": "histogram",
@@ -27,6 +31,8 @@ NAMES = {
     "streamscore_event_age_seconds": "histogram",
     "streamscore_events_consumed": "counter",
     "streamscore_events_scored": "counter",
+    "streamscore_feature_expected": "gauge",
+    "streamscore_feature_values": "counter",
     "streamscore_ignored_fields": "counter",
     "streamscore_model_info": "gauge",
     "streamscore_model_load_failures": "counter",

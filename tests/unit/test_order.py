@@ -169,3 +169,18 @@ def test_interleaved_records_are_sorted_to_their_partitions() -> None:
     buffer.push([first[0], second[0], first[1], second[1]])
     assert buffer.buffered() == {A: 2, B: 2}
     assert times(buffer.release(100, more=[])) == [1, 2, 3, 4]
+
+
+def test_of_equal_times_the_record_that_came_first() -> None:
+    """Whichever partition a worker has known for longer, it takes the same of two records for the first."""
+    came = {("a", 0): [300, 300], ("b", 0): [200, 400]}
+    for partitions in (list(came), list(came)[::-1]):
+        mixed = EventTimeOrder()
+        for partition in partitions:
+            mixed.add(partition)
+            made = entries(partition, 5.0, 5.0)
+            stamped = [
+                msgspec.structs.replace(e.record, timestamp=at) for e, at in zip(made, came[partition], strict=True)
+            ]
+            mixed.push([msgspec.structs.replace(e, record=r) for e, r in zip(made, stamped, strict=True)])
+        assert [entry.record.timestamp for entry in mixed.release(10, [])] == [200, 300, 300, 400]

@@ -138,12 +138,39 @@ def test_nothing_is_forgotten_that_may_be_read_again(past: Past) -> None:
 def test_a_past_whose_beginning_is_deleted_says_since_when_it_is_complete() -> None:
     """It is complete once a whole horizon has passed since the oldest event that is kept."""
     past = Past(TYPE, Bounds(slack=timedelta(0)), {("events", 0): 7, ("events", 1): 0})
-    assert past.complete_since == 0
+    counts(past, [entry(0, NOON, partition=1)])
+    assert past.complete_since > NOON.timestamp(), "nothing tells yet how much is missing"
     counts(past, [entry(7, NOON), entry(8, NOON + HOUR)])
     assert past.complete_since == (NOON + DAY).timestamp()
     prepared = past.prepare([entry(9, NOON + 2 * DAY)], BUNDLE, {("events", 0): 7})
     score = json.loads(conclude(prepared, BUNDLE, judge(BUNDLE, prepared.matrix), NOW).scores[0].value or b"")
     assert score["history_complete_since"] == "2025-06-03T12:00:00Z"
+
+
+def test_labels_whose_beginning_is_deleted_say_so_too() -> None:
+    """Risks are complete once a whole horizon has passed since the oldest label that is kept was known."""
+    past = Past(TYPE, Bounds(slack=timedelta(0)), {("events", 0): 0, ("labels", 0): 900})
+    event = entry(0, NOON)
+    counts(past, [event])
+    assert past.complete_since > NOON.timestamp()
+    counts(past, [label(past, 900, event, NOON + HOUR)])
+    assert past.complete_since == (NOON + HOUR + DAY).timestamp()
+
+
+def test_what_is_no_event_need_not_be_read_again(past: Past) -> None:
+    """A dead letter at a partition's end is passed like the events before it."""
+    (poison,) = decode(TYPE, [Record("events", 0, 1, -1, None, b"{", None)], NOW, Limits())
+    counts(past, [entry(0, NOON), poison])
+    assert past.folded[("events", 0)] == 2
+
+
+def test_repetitions_that_are_committed_are_forgotten(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A producer that sends all twice does not fill the memory: only what is not committed is read again."""
+    monkeypatch.setattr("streamscore.core.past.MOST_REPEATED", 10)
+    counts(past, [entry(n, NOON, event_id=f"e{n // 2}") for n in range(40)])
+    assert len(past.standing().repeated) == 20
+    past.forget({("events", 0): 30})
+    assert [offset for _, _, offset, _ in past.standing().repeated] == [31, 33, 35, 37, 39]
 
 
 def test_a_partition_that_was_not_there_at_first_is_folded(past: Past) -> None:
@@ -158,6 +185,8 @@ def test_late_events_are_counted(past: Past) -> None:
     assert past.late == 0
     assert counts(past, [entry(0, NOON - HOUR, partition=1), entry(1, NOON + HOUR)]) == [1, 3]
     assert past.late == 1
+    counts(past, [label(past, n, entry(0, NOON), NOON + n * 2 * HOUR) for n in range(2)])
+    assert past.late_labels == 1
 
 
 def copied(past: Past, before: Standing) -> Past:
@@ -186,6 +215,18 @@ def test_a_past_goes_on_from_a_copy(past: Past) -> None:
         prepared = fresh.prepare(entries, BUNDLE, ALL)
         assert (prepared.matrix[:, 0].tolist(), set(prepared.duplicates)) == (numbers, repeated)
     assert fresh.history.tally.duplicates == 1
+
+
+def test_a_copy_of_a_copy_that_has_not_caught_up(past: Past) -> None:
+    """What is in it already, though its past has not come to it again, is no repetition."""
+    entries = [entry(n, NOON + n * HOUR) for n in range(10)]
+    counts(past, entries[:4])
+    before = past.standing()
+    counts(past, entries[4:])
+    second = copied(past, before)
+    counts(second, entries[4:5])
+    third = copied(second, second.standing())
+    assert not third.prepare(entries[5:], BUNDLE, ALL).duplicates
 
 
 def test_a_copy_keeps_what_was_known_of_its_beginning() -> None:

@@ -77,6 +77,14 @@ def test_a_stuck_loop_is_neither(server: ThreadingHTTPServer, pulse: Pulse, monk
         assert "stuck" in text
 
 
+def test_a_start_may_take_longer_than_a_turn() -> None:
+    """Loading and compiling models is no stuck loop, which a restart would only begin again."""
+    pulse = Pulse(patience=-1.0)
+    assert pulse.problem() == "start"
+    pulse.turn(None)
+    assert pulse.stuck()
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics/x", "/..%2f..%2fetc/passwd", "/healthz"])
 def test_other_paths(server: ThreadingHTTPServer, path: str) -> None:
     """Anything else is not there."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamscore.core.profile import counted, edges, stability, unusual
+from streamscore.core.profile import counted, edges, stability, together, unusual
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,10 @@ def test_chance_rarely_passes_the_threshold(rows: int) -> None:
     assert wolves <= 4
     found = counted(random.normal(1.5, size=rows), kept.edges)
     assert stability(kept, found) > unusual(kept, found)
+
+
+def test_counts_of_parts_are_those_of_the_whole() -> None:
+    """Counting some values and then more is counting all of them."""
+    values = np.append(np.random.default_rng(4).normal(size=999), np.nan)
+    bins = edges(values)
+    assert together(counted(values[:300], bins), counted(values[300:], bins)) == counted(values, bins)

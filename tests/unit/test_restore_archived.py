@@ -13,8 +13,10 @@ from streamscore.core.catalogue import Entry, Limits
 from streamscore.core.event import Record
 from streamscore.core.history import Bounds
 from streamscore.core.past import Past
+from streamscore.core.pseudonym import Pseudonyms
 from streamscore.delta import Table
 from streamscore.kafka_start import Kept
+from streamscore.pseudonyms import hidden
 from streamscore.restore import Retained
 from streamscore.restore_archived import archived
 from tests.unit.test_past import BUNDLE, DAY, HOUR, NOON, TYPE, entry, label
@@ -22,6 +24,7 @@ from tests.unit.test_past import BUNDLE, DAY, HOUR, NOON, TYPE, entry, label
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = Bounds(slack=timedelta(0))
 COUNT, HELD, COMMITTED = 300, 240, 200
+KEYED, OTHER = Pseudonyms.of("a key of this test"), Pseudonyms.of("another key")
 PARTITIONS = (("events", 0), ("events", 1), ("labels", 0))
 
 
@@ -47,30 +50,31 @@ EVENTS = stream()
 LABELS = labels_for(Past(TYPE, BOUNDS, {}))
 
 
-def archive(folder: Path, events: Sequence[Entry], labels: Sequence[Entry]) -> None:
+def archive(folder: Path, events: Sequence[Entry], labels: Sequence[Entry], names: Pseudonyms | None = None) -> None:
     """What an archiver writes of them."""
     limits = Limits()
     for records, rows_of, name in (
         ([e.record for e in events], event_rows(TYPE, limits), "events"),
         ([e.record for e in labels], label_rows(TYPE, limits), "labels"),
     ):
-        rows = rows_of([Record(r.topic, r.partition, r.offset, 0, None, r.value, None) for r in records], NOW)
+        given = [Record(r.topic, r.partition, r.offset, 0, None, r.value, None) for r in records]
+        rows = (hidden(rows_of, {TYPE.name: TYPE}, names) if names else rows_of)(given, NOW)
         after: dict[tuple[str, int], int] = {}
         for record in records:
             at = (record.topic, record.partition)
             after[at] = max(after.get(at, 0), record.offset + 1)
-        table = Table(str(folder / name))
+        table = Table(str(folder / name), naming=names.naming if names else None)
         table.append(rows[f"{TYPE.name}/{name}"], table.reached(after.keys()), after)
 
 
-def retained(first: int = 0, committed: int = COMMITTED // 2) -> Retained:
+def retained(first: int = 0, committed: int = COMMITTED // 2, names: Pseudonyms | None = None) -> Retained:
     events = {p: Kept(first, COUNT // 2, committed) for p in PARTITIONS[:2]}
-    return Retained(TYPE, BOUNDS, {**events, PARTITIONS[2]: Kept(0, len(LABELS), -1)}, {})
+    return Retained(TYPE, BOUNDS, {**events, PARTITIONS[2]: Kept(0, len(LABELS), -1)}, {}, names)
 
 
-def from_topics(events: int, labels: int) -> Past:
+def from_topics(events: int, labels: int, names: Pseudonyms | None = None) -> Past:
     """A past that read so many events and labels."""
-    past = Past(TYPE, BOUNDS, dict.fromkeys(PARTITIONS, 0))
+    past = Past(TYPE, BOUNDS, dict.fromkeys(PARTITIONS, 0), names)
     past.prepare([*EVENTS[:events], *labels_for(past)[:labels]], BUNDLE, {})
     return past
 
@@ -84,10 +88,15 @@ def restore(folder: Path, kept: Retained, latest: bool = False) -> Past:
     return archived(kept, str(folder), latest, lambda _: None)
 
 
-def test_it_goes_on_where_the_archive_ends(tmp_path: Path) -> None:
-    """What is yet to be scored, and what follows, has the numbers and marks that a worker gives which read it all."""
-    archive(tmp_path, EVENTS[:HELD], LABELS[: HELD // 20])
-    past, whole, known = restore(tmp_path, retained()), from_topics(HELD, HELD // 20), HELD // 20
+@pytest.mark.parametrize("names", [None, KEYED], ids=["ids", "pseudonyms"])
+def test_it_goes_on_where_the_archive_ends(tmp_path: Path, names: Pseudonyms | None) -> None:
+    """What is yet to be scored, and what follows, has the numbers and marks that a worker gives which read it all.
+
+    That one knows ids; whether the archive and who goes on with it know them or their pseudonyms is the same.
+    """
+    archive(tmp_path, EVENTS[:HELD], LABELS[: HELD // 20], names)
+    past, whole, known = restore(tmp_path, retained(names=names)), from_topics(HELD, HELD // 20), HELD // 20
+    assert set(past.history.entities.values()) == {3}
     assert {p: past.folded[p] for p in PARTITIONS} == {PARTITIONS[0]: 120, PARTITIONS[1]: 120, PARTITIONS[2]: 0}
     past.prepare(labels_for(past)[:known], BUNDLE, {})  # the topic of labels is read from its beginning
     assert past.history.bound > 0
@@ -109,7 +118,7 @@ def test_nothing_is_forgotten_that_is_to_be_scored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("first", "offset", "since"),
-    [(0, 0, 0.0), (0, 10, (NOON + 20 * HOUR + DAY).timestamp()), (130, 0, 0.0)],
+    [(0, 0, 0.0), (0, 10, (NOON + 20 * HOUR + DAY).timestamp()), (130, 0, (NOON + 239 * HOUR + DAY).timestamp())],
 )
 def test_since_when_it_is_complete(tmp_path: Path, first: int, offset: int, since: float) -> None:
     """An archive that began later is complete a horizon after; a hole between it and the topic makes it anew."""
@@ -121,6 +130,24 @@ def test_since_when_it_is_complete(tmp_path: Path, first: int, offset: int, sinc
         assert past.complete_since == (NOON + 261 * HOUR + DAY).timestamp()
 
 
+def test_the_first_of_two_copies_is_the_first_that_came(tmp_path: Path) -> None:
+    """Whatever the order in which the archive gives its rows, the repetition is the one that came later."""
+    first, other, again = entry(0, NOON, event_id="e"), entry(1, NOON + HOUR), entry(2, NOON, event_id="e")
+    for events in ([first, other], [again]):
+        archive(tmp_path, events, LABELS[:1])
+    kept = Retained(TYPE, BOUNDS, {PARTITIONS[0]: Kept(0, 3, 0)}, {})
+    assert asked(restore(tmp_path, kept), [first, other, again])[1] == {2}
+
+
+def test_labels_that_only_the_archive_has(tmp_path: Path) -> None:
+    """A topic of labels that lost its beginning does not make the past incomplete where the archive holds all."""
+    archive(tmp_path, EVENTS[:HELD], LABELS[:5])
+    for first, complete in ((5, True), (6, False)):
+        kept = retained()
+        kept = kept._replace(kept={**kept.kept, PARTITIONS[2]: Kept(first, 9, -1)})
+        assert (restore(tmp_path, kept).complete_since == 0) == complete
+
+
 def test_a_new_group_that_starts_at_the_beginning(tmp_path: Path) -> None:
     """All may be asked, so all is folded; one that starts at the end needs its horizon only."""
     archive(tmp_path, EVENTS, LABELS)
@@ -128,12 +155,14 @@ def test_a_new_group_that_starts_at_the_beginning(tmp_path: Path) -> None:
     assert restore(tmp_path, retained(committed=-1), latest=True).history.events < 30
 
 
-@pytest.mark.parametrize("what", ["none", "other topics", "damaged"])
+@pytest.mark.parametrize("what", ["none", "other topics", "damaged", "another key", "no key", "a key"])
 def test_an_archive_that_cannot_be_used(tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Without tables, of topics that were made anew, or damaged: the past is empty and the topics are read."""
-    kept: Any = retained()
+    """Without tables, of topics made anew, damaged, or by other names: the past is empty and the topics are read."""
+    keys = {"another key": (KEYED, OTHER), "no key": (KEYED, None), "a key": (None, KEYED)}
+    theirs, ours = keys.get(what, (None, None))
+    kept: Any = retained(names=ours)
     if what != "none":
-        archive(tmp_path, EVENTS, LABELS)
+        archive(tmp_path, EVENTS, LABELS, theirs)
     if what == "other topics":
         kept = kept._replace(kept={p: Kept(0, 20, 5) for p in PARTITIONS})
     if what == "damaged":

@@ -232,6 +232,21 @@ def test_secrets_are_masked() -> None:
     assert {row.value for row in rows if row.key.removeprefix("kafka.options.") in options} == {"********"}
 
 
+def test_the_key_of_pseudonyms_is_a_secret(tmp_path: Path) -> None:
+    """Neither shown nor printed, and too short it is refused without being quoted."""
+    key = f"{SECRET}-and-more"
+    settings, origins = load(None, {"STREAMSCORE_PSEUDONYMS__KEY": key})
+    assert settings.pseudonyms.key is not None
+    assert settings.pseudonyms.key.get_secret_value() == key
+    assert SECRET not in f"{settings!r} {settings} {list(shown(settings, origins))}"
+    assert [row.value for row in shown(*load(None, {})) if row.key == "pseudonyms.key"] == ["None"]
+    for short in (SECRET, ""):
+        said = refusal({"STREAMSCORE_PSEUDONYMS__KEY": short})
+        assert "pseudonyms.key: must have 16 bytes at least" in said
+        assert SECRET not in said
+    assert "pseudonyms.key: " in refusal(file=written(tmp_path, "pseudonyms: {key: 12345678901234567890}"))
+
+
 def test_shown_tells_the_origin() -> None:
     """Each effective value is shown with where it came from."""
     rows = {row.key: row for row in shown(*load(None, {"STREAMSCORE_HTTP__PORT": "0"}))}
@@ -261,9 +276,18 @@ def test_every_setting_is_described() -> None:
     assert {row.key for row in shown(Settings(), {}) if not row.key.startswith("inputs.")} <= {key for key, *_ in rows}
 
 
-@pytest.mark.parametrize("output", ["scores", "alerts", "dead_letters"])
+@pytest.mark.parametrize("output", ["scores", "alerts", "dead_letters", "shadow"])
 def test_an_output_is_no_input(output: str) -> None:
     """What would be scored again and again for ever is refused, of events and of labels."""
     for key in ("inputs", "labels"):
         with pytest.raises(SettingsError, match="payments is an input and an output"):
             load(None, {}, [f"{key}={{payments: transaction}}", f"outputs.{output}=payments"])
+
+
+@pytest.mark.parametrize("topic", ["scores", "alerts", "dead-letters"])
+def test_challengers_have_a_topic_of_their_own(topic: str) -> None:
+    """What a challenger says must not pass for a score."""
+    with pytest.raises(SettingsError, match="shadow is another output's topic"):
+        load(None, {}, [f"outputs.shadow={topic}"])
+    assert load(None, {}, ["outputs.shadow=shadow"])[0].outputs.topics[-1] == "shadow"
+    assert len(Settings().outputs.topics) == 3

@@ -4,17 +4,23 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import pytest
 
+from streamscore.core.aggregate import Aggregate
+from streamscore.core.event_type import EventType
+from streamscore.core.feature import FeatureSet
 from streamscore.core.history import Bounds, Cursor
 from streamscore.core.past import Past
+from streamscore.core.pseudonym import Pseudonyms
 from streamscore.core.timeline import Part
 from streamscore.errors import SettingsError
 from streamscore.kafka_start import Kept
 from streamscore.restore import Retained, declaration, restored
-from streamscore.snapshot_store import Manifest, SnapshotStore, name_of
+from streamscore.snapshot_store import Identity, Manifest, SnapshotStore, name_of
 from streamscore.snapshot_writer import SnapshotWriter
 from tests.copied import copies
 from tests.running import until
@@ -119,6 +125,8 @@ def test_damage_is_noticed_and_an_older_one_serves(store: SnapshotStore, tmp_pat
         (retained(events="id-9"), False, "another one of the same name"),
         (retained()._replace(event_type=SHORTER), False, "declared as history has changed"),
         (retained()._replace(bounds=Bounds(slack=timedelta(days=2))), False, "declared as history has changed"),
+        (retained()._replace(pseudonyms=Pseudonyms.of("a key")), False, "go by their ids, and pseudonyms.key is set"),
+        (retained()._replace(erased="1"), False, "an entity was erased since"),
         (retained(committed=-1), True, None),
         (retained(committed=COMMITTED, first=40, end=40), False, None),
     ],
@@ -133,6 +141,80 @@ def test_what_does_not_fit_is_folded_anew(
     assert past.folded[EVENTS] == (40 if reason is None else stream.kept[EVENTS].first)
     assert past.history.events == (0 if reason else past.history.events)
     assert (reason or "") in caplog.text
+
+
+def test_a_number_that_may_be_missing_is_declared_otherwise() -> None:
+    """It takes one more column of sums: rows of a snapshot from before do not fit."""
+    measured = (Aggregate("mean", "mean", ("customer_id",), HOUR, value="amount"),)
+    fields = [(f.name, f.type, f.default) for f in msgspec.structs.fields(TYPE.struct) if f.name != "amount"]
+
+    def declared(amount: object) -> str:
+        kept = [(n, k) if d is msgspec.NODEFAULT else (n, k, d) for n, k, d in fields]
+        struct = msgspec.defstruct("Payment", [("amount", amount), *kept], frozen=True, kw_only=True)
+        return declaration(EventType("paid", struct, TYPE.entities, FeatureSet(()), "", history=measured), 1)
+
+    number = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+    assert declared(number) == declared(number) != declared(number | None)
+
+
+def test_a_folder_with_any_name(tmp_path: Path) -> None:
+    """What means many files to a shell is a letter like others."""
+    store = SnapshotStore(str(tmp_path / "of [prod]*?"), "remembered")
+    write(store, lived())
+    assert restore(retained(), store).folded[EVENTS] == 40
+
+
+def test_others_may_remove_what_is_being_read(store: SnapshotStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that finds its snapshots gone looks for the one that replaced them."""
+    write(store, lived())
+    manifest, newer = SnapshotStore.manifest, "20260102T000000-b"
+
+    def gone(self: SnapshotStore, name: str) -> Manifest:
+        if name != newer:
+            write(self, lived(), newer)
+            self.remove([name])
+            self.remove([name])  # by two at once
+        return manifest(self, name)
+
+    monkeypatch.setattr(SnapshotStore, "manifest", gone)
+    assert restore(retained(), store).folded[EVENTS] == 40
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=365), timedelta(hours=2)])
+def test_a_wrong_clock_stops_no_snapshots(store: SnapshotStore, wrong: timedelta) -> None:
+    """After one that a clock ahead has named, or with a clock set back, the next is made and is the newest."""
+    past, done = lived(), list[float | None]()
+    ahead = name_of(datetime.now(UTC) + wrong, "wrong")
+    write(store, past, ahead)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
+    until(lambda: (writer.turn(past), bool(done))[1], 30, "one is made")
+    writer.close()
+    assert store.names()[0] > ahead
+
+
+def test_a_volume_full_of_what_was_given_up(
+    store: SnapshotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was begun long ago goes before the next is begun, and an attempt that failed leaves nothing."""
+    past, done = lived(), list[float | None]()
+    left = name_of(datetime.now(UTC) - timedelta(hours=7), "killed")
+    store.add(left, 0, *copies(past.history, 1)[0][:1], [copies(past.history, 1)[0][1]])
+    whole = SnapshotStore.add
+
+    def add(*arguments: object) -> object:
+        made = whole(*arguments)  # type: ignore[arg-type]
+        if not done:
+            raise OSError("no space left")
+        return made
+
+    monkeypatch.setattr(SnapshotStore, "add", add)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
+    until(lambda: (writer.turn(past), bool(done))[1], 30, "the first fails")
+    assert not list((tmp_path / "remembered").iterdir())
+    until(lambda: (writer.turn(past), len(done) > 1)[1], 30, "the next is made")
+    writer.close()
+    assert done[0] is None
+    assert len(store.names()) == 1
 
 
 def test_a_store_that_cannot_be_read_does_no_harm(tmp_path: Path) -> None:
@@ -174,7 +256,7 @@ def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypa
         return whole(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SnapshotStore, "add", add)
-    writer = SnapshotWriter(store, (declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
     more = iter(range(40, 100_000))
 
     def turned() -> int:
@@ -216,7 +298,7 @@ def test_the_loop_never_waits(store: SnapshotStore, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(past.history, "copied", counted)
     monkeypatch.setattr("streamscore.snapshot_writer.PART", 1)
-    writer = SnapshotWriter(store, ("", {}), 0.05, lambda _: None)
+    writer = SnapshotWriter(store, Identity("", {}), 0.05, lambda _: None)
     until(lambda: writer.turn(past) or bool(copied), 30, "one is due")
     for _ in range(1000):
         writer.turn(past)

@@ -16,7 +16,8 @@ from streamscore.core.application import APPLICATION
 from streamscore.core.bundle import Bundle, Scaler
 from streamscore.core.transaction import TRANSACTION
 from streamscore.errors import BundleError
-from streamscore.store import GOLDEN, NETWORK, SCALER, BundleFiles, ModelStore, golden_bytes, load
+from streamscore.store import GOLDEN, NETWORK, SCALER, BundleFiles, ModelStore, load
+from trainer.bundling import golden_bytes
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamscore import time_order
+from streamscore.core.identity import words
 from streamscore.time_order import in_order
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), max_size=60)
@@ -48,3 +49,13 @@ def test_long_rows_make_short_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(time_order, "RUN_BYTES", 3000)
     assert sum(chunk.num_rows for chunk in in_order([table] * 4, tmp_path)) == 8
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_long_ids_are_in_the_order_of_history(tmp_path: Path) -> None:
+    """Ids that history shortens are sorted as it sorts them, or rows of one time would be asked before it knows all."""
+    ids = [f"urn:bank:eu-west-1:cards:authorisations:2025-06-02:{n:024d}" for n in range(40)] + ["short"]
+    rows = pa.table({"at": pa.array([7] * len(ids), pa.int64()), "event_id": ids})
+    found = pa.concat_tables(in_order([rows], tmp_path))["event_id"].to_pylist()
+    packed = [tuple(word) for word in words(found).tolist()]
+    assert packed == sorted(packed)
+    assert found != sorted(found)

@@ -13,16 +13,18 @@ from streamscore.core.application import APPLICATION
 from streamscore.core.transaction import TRANSACTION
 from streamscore.errors import BundleError, DataError, SettingsError
 from streamscore.store import CARD, ModelStore
-from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
+from tests.trained import QUICK, SILENT, TRAINED_AT, champion, simulated, trained_manifest, write_archive
 from trainer import dataset
 from trainer.__main__ import cli, parsed
 from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
+from trainer.part import Part
 from trainer.run import Job, Source, place, train_once
-from trainer.scaling import fit_scaler, scaled
-from trainer.settings import Preset, TrainingSettings
+from trainer.scaling import fit_scaler
+from trainer.settings import TrainingSettings
 
 SMALL = simulated("application", 2000)
+JUDGED: dict[str, Any] = {"verdict": "promote", "reasons": ["every gate holds"], "champion": None, "gates": []}
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +34,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    """Scaled columns and labels to train and to choose by."""
+def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """Rows to train on and to choose by."""
     data = dataset.read(str(small), APPLICATION, tmp_path_factory.mktemp("work"))
     cut = dataset.split(data, APPLICATION, QUICK)
-    columns = scaled(fit_scaler(APPLICATION.features, data.matrix[cut.train]), data.matrix)
-    return tuple((columns[rows], data.labels[rows]) for rows in (cut.train, cut.validation))
+    scaler = fit_scaler(APPLICATION.features, data.matrix[cut.train])
+    return tuple(Part(data.matrix, rows, data.labels[rows], scaler) for rows in (cut.train, cut.validation))
 
 
-def fitted(parts: tuple[Any, Any], preset: Preset, seed: int = 0, **more: Any) -> Any:
+def fitted(parts: tuple[Any, ...], preset: str, seed: int = 0, **more: Any) -> Any:
     settings = TrainingSettings(preset=preset, epochs=2, batch=64, seed=seed, **more)
     return fit(*parts, settings, lambda _: None)
 
 
-def test_another_seed_gives_other_weights(parts: tuple[Any, Any]) -> None:
+def test_another_seed_gives_other_weights(parts: tuple[Any, ...]) -> None:
     """The seed decides the weights."""
     one, other = (fitted(parts, "logistic", seed).get_weights() for seed in (4, 5))
     assert not np.array_equal(one[0], other[0])
@@ -56,11 +58,11 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     """Two runs learn the same weights to the last bit and judge them the same; the scaler sees one part only."""
     seen: list[int] = []
 
-    def spied(features: Any, matrix: np.ndarray) -> Any:
+    def spied(features: Any, matrix: np.ndarray, kinds: Any) -> Any:
         seen.append(len(matrix))
-        return fit_scaler(features, matrix)
+        return fit_scaler(features, matrix, kinds)
 
-    monkeypatch.setattr("trainer.run.fit_scaler", spied)
+    monkeypatch.setattr("trainer.scaler_choice.fit_scaler", spied)
     settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     stores = [ModelStore(str(tmp_path / name), "application") for name in ("a", "b")]
     first, second = (
@@ -88,7 +90,7 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     assert place(stores[0], first.model_copy(update={"metrics": {"judgement": judgements[0]}}), True) == "champion"
 
 
-def test_a_fit_that_runs_away(parts: tuple[Any, Any]) -> None:
+def test_a_fit_that_runs_away(parts: tuple[Any, ...]) -> None:
     """A rate at which the numbers become infinite ends the run with the setting to change."""
     with pytest.raises(SettingsError, match=r"the fit failed in epoch 1, .* lower learning_rate"):
         fitted(parts, "dense", learning_rate=1e30)
@@ -129,23 +131,23 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert done.stderr.splitlines()[-1].startswith("think twice before this model decides anything: its average")
 
 
-@pytest.mark.parametrize("preset", ["default", "dense", "logistic"])
-def test_every_preset_trains(parts: tuple[Any, Any], preset: Preset) -> None:
+@pytest.mark.parametrize("preset", ["default", "dense", "logistic", "linear"])
+def test_every_preset_trains(parts: tuple[Any, ...], preset: str) -> None:
     """Each preset learns: on what it was trained on it ranks far better than chance."""
-    (columns, labels), _ = parts
-    found = logits(fitted(parts, preset, learning_rate=0.02), columns)
+    labels = parts[0].labels
+    found = logits(fitted(parts, preset, learning_rate=0.02), parts[0])
     assert found.shape == labels.shape
     positive, negative = found[labels], found[~labels]
     assert (positive[:, None] > negative[None, :]).mean() > 0.65
 
 
-def test_the_best_epoch_is_kept(parts: tuple[Any, Any]) -> None:
+def test_the_best_epoch_is_kept(parts: tuple[Any, ...]) -> None:
     """Of several epochs the weights of the best on validation are kept, and each epoch is told."""
     told: list[Any] = []
     network = fit(*parts, TrainingSettings(preset="logistic", epochs=3, batch=128), told.append)
     assert [(epoch.number, epoch.epochs) for epoch in told] == [(1, 3), (2, 3), (3, 3)]
     assert told[-1].seconds_left == 0
-    judge = BestEpoch(network, parts[1], 1, told.append)
+    judge = BestEpoch(network, parts[1], TrainingSettings(epochs=1), told.append)
     judge.on_epoch_end(0, {"loss": 0.0})
     assert told[-1].average_precision == pytest.approx(max(epoch.average_precision for epoch in told[:3]))
 
@@ -164,7 +166,7 @@ def test_calibration_keeps_the_ranking() -> None:
     assert risks.mean() == pytest.approx(labels.mean(), abs=0.002)
 
 
-def test_scaler_sees_the_training_part_only(parts: tuple[Any, Any]) -> None:
+def test_scaler_sees_the_training_part_only(parts: tuple[Any, ...]) -> None:
     """The scaler's numbers are those of the rows it is given: other rows change nothing."""
     features = APPLICATION.features
     matrix = np.random.default_rng(1).lognormal(3, 1, (600, len(features.features))).astype(np.float32)
@@ -194,8 +196,8 @@ def test_a_store_that_cannot_be_written(small: Path, tmp_path: Path, monkeypatch
 
     store = ModelStore(str(tmp_path), "application")
     monkeypatch.setattr(store, "write", full)
-    monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: None)
-    monkeypatch.setattr("trainer.run.judged", lambda *_: {})
+    monkeypatch.setattr("trainer.run.loaded", lambda *_, **__: champion("application"))
+    monkeypatch.setattr("trainer.run.judged", lambda *_: JUDGED)
     settings = QUICK.model_copy(update={"preset": "logistic", "epochs": 1})
     with pytest.raises(BundleError, match="the model store cannot be written: No space left on device"):
         train_once(Source(str(small)), Job(APPLICATION, store, settings, TRAINED_AT), SILENT)

@@ -40,7 +40,7 @@ def test_the_matrix_is_that_of_the_file(
 ) -> None:
     """The trainer's rows are those of `streamscore features`, in float32; young events are only folded."""
     monkeypatch.setattr("streamscore.time_order.CHUNK", 70)
-    monkeypatch.setattr("trainer.ordered.CHUNK", 700)
+    monkeypatch.setattr("streamscore.archive_order.CHUNK", 700)
     work = tmp_path / "work"
     work.mkdir()
     data = dataset.read(str(archive), TRANSACTION, work)

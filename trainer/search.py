@@ -1,0 +1,167 @@
+"""Which settings are best: trials on rolling-origin folds of the rows before the test part, which nobody looks at.
+
+A fold learns from what is older than its origin and is judged on what comes next (Tashman, 2000); a trial's figure is
+the mean over folds of the average precision of its best epoch, as in a run. The first trial is the settings as given.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from streamscore.core.event_type import EventType
+from streamscore.errors import DataError, SettingsError
+from trainer import dataset, own_network
+from trainer.dataset import DAY, LEAST_POSITIVES, Dataset
+from trainer.distil import fitted
+from trainer.fit import logits
+from trainer.part import Part, spread
+from trainer.protocol import Fold, k_folds
+from trainer.scaling import FITTED, fit_scaler
+from trainer.settings import TrainingSettings
+
+Sampler = Literal["random", "bayesian"]
+Values = dict[str, Any]
+Objective = Callable[[Values], float]
+
+# The share of the rows that every fold learns from, the oldest.
+OLDEST = 0.4
+
+
+class Between(NamedTuple):
+    """A number that may be anything between two, by the logarithm."""
+
+    low: float
+    high: float
+
+
+Space = Mapping[str, Between | tuple[Any, ...]]
+SPACE: Space = {
+    "preset": ("default", "dense"),
+    "learning_rate": Between(3e-4, 1e-2),
+    "weight_decay": Between(1e-3, 0.3),
+    "dropout": (0.0, 0.1, 0.2, 0.3, 0.4),
+    "epochs": (6, 12, 20),
+}
+
+
+class Trial(NamedTuple):
+    """Settings that were tried, and the mean average precision that they reached."""
+
+    values: Values
+    reached: float
+
+
+def search(
+    data: Dataset, event_type: EventType, settings: TrainingSettings, how: tuple[int, int, Sampler], told: dataset.Told
+) -> Trial:
+    """The best of so many trials on so many folds by a sampler; what the settings say themselves is not tried."""
+    trials, count, sampler = how
+    before = before_the_test(dataset.split(data, event_type, settings))
+    days = dataset.days_apart(data.times, event_type, settings)
+    folds = list(rolling(data, before, count, settings.model_copy(update={"gap_days": days})))
+    # What the oldest fold learns from every other does too: its scaler shows nobody anything that is to come.
+    scaler = fit_scaler(event_type.features, data.matrix[spread(before[folds[0].train], FITTED)])
+    own_network.check(scaler, settings)
+    rows = Part(data.matrix, before, data.labels[before], scaler)
+    parts = [(rows.taken(fold.train), rows.taken(fold.test)) for fold in folds]
+    free = {name: of for name, of in SPACE.items() if name not in settings.model_fields_set}
+
+    def reached(values: Values) -> float:
+        chosen = settings.model_copy(update=values)
+        found = float(np.mean([_judged(learn, judge, chosen) for learn, judge in parts]))
+        told(f"average precision {found:.4f} on {len(parts)} folds: {arguments(values) or 'as given'}")
+        return found
+
+    return best(sampler, free, reached, trials, settings.seed)
+
+
+def arguments(values: Values) -> str:
+    """Settings as the arguments of a command."""
+    return " ".join(f"--set {name}={value}" for name, value in values.items())
+
+
+def before_the_test(parts: dataset.Split) -> np.ndarray:
+    """The rows of training, of choosing, and between them."""
+    if parts.validation[0] > parts.train[-1]:
+        return np.arange(parts.validation[-1] + 1)
+    return np.sort(np.concatenate([parts.train, parts.validation]))
+
+
+def rolling(data: Dataset, before: np.ndarray, count: int, settings: TrainingSettings) -> Iterator[Fold]:
+    """Folds by time with the gap of the settings between learning and judging; stratified ones for data without time.
+
+    Their row numbers are places in `before`. DataError when one has too few positives.
+    """
+    times, labels = data.times[before], data.labels[before]
+    found = _by_time(times, count, settings) if settings.split == "time" else k_folds(labels, count, settings.seed)
+    for fold in found:
+        for rows in (fold.train, fold.test):
+            positives = int(labels[rows].sum())
+            if min(positives, len(rows) - positives) < LEAST_POSITIVES:
+                raise DataError(
+                    f"a part of fold {fold.name} has {positives} positives in {len(rows)} events; take fewer"
+                )
+        yield fold
+
+
+def _by_time(times: np.ndarray, count: int, settings: TrainingSettings) -> Iterator[Fold]:
+    rows, gap = np.arange(len(times)), int((settings.gap_days or 0) * DAY)
+    shares = OLDEST + (1 - OLDEST) * np.arange(count + 1) / count
+    origins = np.searchsorted(times, times[np.minimum((len(times) * shares).astype(int), len(times) - 1)])
+    origins[-1] = len(times)
+    for number, (start, end) in enumerate(pairwise(origins), 1):
+        yield Fold(str(number), rows[: np.searchsorted(times, times[start] - gap)], rows[start:end])
+
+
+def _judged(learn: Part, judge: Part, settings: TrainingSettings) -> float:
+    network = fitted(learn, judge, settings, lambda _: None)
+    return float(average_precision_score(judge.labels, logits(network, judge)))
+
+
+def best(sampler: Sampler, space: Space, reached: Objective, trials: int, seed: int) -> Trial:
+    """The trial of a space that reached most, a tie for the earlier; the first tries nothing."""
+    return {"random": _random, "bayesian": _bayesian}[sampler](space, reached, trials, seed)
+
+
+def _random(space: Space, reached: Objective, trials: int, seed: int) -> Trial:
+    random = np.random.default_rng(seed)
+    drawn = [{}, *({name: _drawn(of, random) for name, of in space.items()} for _ in range(trials - 1))]
+    return max((Trial(values, reached(values)) for values in drawn), key=lambda trial: trial.reached)
+
+
+def _drawn(of: Between | tuple[Any, ...], random: np.random.Generator) -> Any:
+    if isinstance(of, Between):
+        return float(f"{np.exp(random.uniform(*np.log(of))):.3g}")
+    return of[int(random.integers(len(of)))]
+
+
+def _bayesian(space: Space, reached: Objective, trials: int, seed: int) -> Trial:
+    """Tree-structured Parzen estimators (Bergstra et al., 2011), by optuna."""
+    try:
+        optuna = importlib.import_module("optuna")
+    except ImportError:
+        raise SettingsError("a bayesian search needs optuna: pip install 'streamscore[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tried = [Trial({}, reached({}))]
+
+    def asked(trial: Any) -> float:
+        values = {name: _suggested(trial, name, of) for name, of in space.items()}
+        tried.append(Trial(values, reached(values)))
+        return tried[-1].reached
+
+    few = max(2, trials // 3)
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(n_startup_trials=few, seed=seed)
+    )
+    study.optimize(asked, n_trials=trials - 1)
+    return max(tried, key=lambda trial: trial.reached)
+
+
+def _suggested(trial: Any, name: str, of: Between | tuple[Any, ...]) -> Any:
+    if isinstance(of, Between):
+        return float(f"{trial.suggest_float(name, *of, log=True):.3g}")
+    return trial.suggest_categorical(name, of)
