@@ -40,7 +40,7 @@ class Between(NamedTuple):
 
 Space = Mapping[str, Between | tuple[Any, ...]]
 SPACE: Space = {
-    "preset": ("default", "dense"),
+    "preset": ("default", "dense", "periodic"),
     "learning_rate": Between(3e-4, 1e-2),
     "weight_decay": Between(1e-3, 0.3),
     "dropout": (0.0, 0.1, 0.2, 0.3, 0.4),
