@@ -24,6 +24,7 @@ from streamscore.core.profile import Profile
 from streamscore.metrics import Metrics
 from streamscore.probe import Pulse, serve
 from streamscore.settings import Http
+from trainer.metrics import TrainerMetrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
@@ -86,17 +87,22 @@ def work(metrics: Metrics) -> None:
 
 @pytest.fixture(scope="module")
 def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
-    """Instant queries to a Prometheus of this test's own, which scrapes a worker and an archiver at work."""
+    """Instant queries to a Prometheus of this test's own, which scrapes a worker, an archiver and a trainer at work."""
     prometheus, folder = prometheus_program("prometheus"), tmp_path_factory.mktemp("prometheus")
     metrics, archive_metrics = Metrics(), ArchiveMetrics()
     server = serve(Http(port=0), metrics.registry, Pulse())
     archiver = serve(Http(port=0), archive_metrics.registry, Pulse())
+    trainer = serve(Http(port=0), TrainerMetrics().registry, Pulse())
     port = free_port()
     config = {
         "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"},
         "scrape_configs": [
             {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{target.server_address[1]}"]}]}
-            for name, target in (("streamscore", server), ("streamscore-archiver", archiver))
+            for name, target in (
+                ("streamscore", server),
+                ("streamscore-archiver", archiver),
+                ("streamscore-trainer", trainer),
+            )
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -117,7 +123,7 @@ def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.Te
     finally:
         child.terminate()
         child.wait(30)
-        for serving in (server, archiver):
+        for serving in (server, archiver, trainer):
             serving.shutdown()
             serving.server_close()
 

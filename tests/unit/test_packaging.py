@@ -16,6 +16,7 @@ from streamscore.archive_metrics import ArchiveMetrics
 from streamscore.metrics import Metrics
 from streamscore.settings import Settings
 from streamscore.settings_load import NOT_SETTINGS, load
+from trainer.metrics import TrainerMetrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -75,11 +76,11 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def exposed() -> set[str]:
-    """The name of every series a worker or an archiver can expose, also those it has no value for yet."""
+    """The name of every series a worker, an archiver or a trainer can expose, also those it has no value for yet."""
     endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
     return {
         family.name + ending
-        for registry in (Metrics().registry, ArchiveMetrics().registry)
+        for registry in (Metrics().registry, ArchiveMetrics().registry, TrainerMetrics().registry)
         for family in registry.collect()
         for ending in endings.get(family.type, [""])
     }
@@ -232,7 +233,7 @@ def test_metric_names_are_found_in_expressions() -> None:
 
 
 def test_rules_use_metrics_that_exist() -> None:
-    """Each metric in a rule is exposed by the worker, recorded by another rule, or Prometheus' own."""
+    """Each metric in a rule is exposed by one of our processes, recorded by another rule, or Prometheus' own."""
     known = exposed() | {rule["record"] for rule in rules() if "record" in rule} | {"up"}
     for rule in rules():
         assert metrics_in(rule["expr"]) <= known, rule["expr"]

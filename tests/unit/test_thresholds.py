@@ -124,6 +124,13 @@ def test_wishes_that_contradict_each_other_are_refused(given: list[str], said: s
     assert said in str(told.value)
 
 
+def test_a_section_is_no_setting() -> None:
+    """In either order of what was typed."""
+    for typed in (("gates=x", "gates.lift=2"), ("gates.lift=2", "gates=x")):
+        with pytest.raises(SettingsError, match="--set gates"):
+            parsed(typed)
+
+
 def test_rates_that_contradict_each_other_are_refused() -> None:
     """More cannot be declined than is alerted."""
     with pytest.raises(SettingsError, match="decline_rate above review_rate"):
