@@ -19,9 +19,9 @@ from trainer.scaling import fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
 TRIALS = 40
-# Chosen on the earlier weeks on which boosting was tuned too (tests/tune_boosting.py), by average precision. On the
-# published columns the best of 24 settings of the default network reached 0.718 and waves of eight kinds 0.713 to 0.723;
-# on our own history 0.734 and 0.742 to 0.752. More epochs than six lose there what they gain here.
+# Chosen on the earlier weeks on which boosting was tuned too (tests/tune_boosting.py), by average precision: on the
+# published columns the best of 24 settings of the default network reached 0.718, those of eight with waves 0.713 to
+# 0.723; on our own history 0.734 and 0.742 to 0.752. More epochs than six lose there what they gain here.
 HANDBOOK_SETTINGS = TrainingSettings(preset="periodic", epochs=6, weight_decay=0.2, members=3)
 # The best of nine on four folds within the first training part of each of the two credit tables in examples/.
 SMALL_SETTINGS = TrainingSettings(epochs=8, dropout=0.3, members=4)

@@ -12,9 +12,9 @@ from streamscore.core.bundle import Scaler
 from streamscore.event_types import imported
 from trainer.settings import TrainingSettings
 
-# Of each column: how many frequencies, their spread at the start in waves per unit of a scaled column, and into how many
-# numbers they are mixed. On the earlier weeks of trainer/contestants.py a spread of 0.1 lost 0.003 of average precision
-# to 0.3, 0.6 and twice as many waves changed nothing.
+# Of each column: how many frequencies, their spread at the start in waves per unit of a scaled column, and into how
+# many numbers they are mixed. On the earlier weeks of trainer/contestants.py a spread of 0.1 lost 0.003 of average
+# precision to 0.3; 0.6, and twice as many waves, changed nothing.
 WAVES, FREQUENCY, MIXED = 8, 0.3, 4
 
 Network = Callable[[Scaler, TrainingSettings], Any]
