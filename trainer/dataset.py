@@ -161,7 +161,8 @@ def split(dataset: Dataset, event_type: EventType, settings: TrainingSettings) -
         rows = len(getattr(parts, name))
         if positives < LEAST_POSITIVES or rows - positives < LEAST_POSITIVES:
             raise DataError(
-                f"the {name} part has {positives} positives in {rows} events; both kinds need {LEAST_POSITIVES}"
+                f"the {name} part has {positives} positives in {rows} events; both kinds need {LEAST_POSITIVES} "
+                f"({parts.how}). It takes more events, larger shares of validation and test, or a smaller gap_days"
             )
     return parts
 
@@ -179,7 +180,8 @@ def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings
     if not 0 < starts[0] < starts[1]:
         raise DataError("the events do not spread over time; set split: stratified")
     if not ends[0] or ends[1] <= starts[0]:
-        raise DataError(f"the events span {whole:.1f} days, too few for parts {days:g} days apart; set gap_days")
+        said = f"the events span {whole:.1f} days, too few for parts {days:g} days apart"
+        raise DataError(f"{said}; set gap_days smaller, or the shares of validation and test larger")
     rows = np.arange(len(times))
     how = f"by time: validation from {at(times[starts[0]])}, test from {at(times[starts[1]])}, {days:g} days apart"
     return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], how)

@@ -54,7 +54,9 @@ class ThresholdSettings(BaseModel):
         given = {name for name in type(self).model_fields if name != "by" and getattr(self, name) is not None}
         needed = _NEEDED[self.by]
         if given != needed:
-            raise ValueError(f"by {self.by} takes {', '.join(sorted(needed)) or 'none of these'}, not {sorted(given)}")
+            raise ValueError(
+                f"by {self.by} takes {', '.join(sorted(needed)) or 'none of these'}, not {sorted(given)}: set by"
+            )
         if self.by == "false_positives" and (self.false_declines or 0) > (self.false_positives or 0):
             raise ValueError("false_declines above false_positives: more would be declined than alerted")
         if self.cost_missed and self.cost_review and self.cost_declined:

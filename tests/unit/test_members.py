@@ -5,25 +5,27 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
 
 from streamscore.core.application import APPLICATION
 from streamscore.scorer import load_network
 from streamscore.store import ModelStore, load
+from tests.learnable import NUMBERS, features, precision
 from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, write_archive
 from trainer.fit import fit, fit_all, logits
 from trainer.network import mean_of, side_by_side
+from trainer.part import Part, whole
 from trainer.run import Job, Source, train_once
+from trainer.scaling import fit_scaler
 from trainer.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(preset="dense", members=3, epochs=3, batch=64, dropout=0)
 
 
-def made_up(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scaled columns, and labels that depend on two of them, with noise."""
+def made_up(rows: int, seed: int) -> Part:
+    """Rows whose labels depend on two columns together, with noise."""
     random = np.random.default_rng(seed)
-    columns = random.normal(0, 1, (rows, 6)).astype(np.float32)
-    return columns, columns[:, 0] * columns[:, 1] + random.normal(0, 1, rows) > 1
+    matrix = random.normal(0, 1, (rows, NUMBERS)).astype(np.float32)
+    return whole(matrix, matrix[:, 0] * matrix[:, 1] + random.normal(0, 1, rows) > 1, fit_scaler(features(), matrix))
 
 
 def loss(found: np.ndarray, labels: np.ndarray) -> float:
@@ -33,18 +35,19 @@ def loss(found: np.ndarray, labels: np.ndarray) -> float:
 
 def test_the_mean_is_worth_more_than_a_member() -> None:
     """The graph's logit is the mean of its members', which differ; its loss on new rows is below their mean loss."""
-    network, (columns, labels) = fit_all(made_up(2000, 1), SETTINGS), made_up(4000, 2)
-    each = [logits(layer, columns) for layer in network.layers if isinstance(layer, keras.Model)]
-    found = logits(network, columns)
+    train = made_up(2000, 1)
+    network, test = fit_all(train, SETTINGS), made_up(4000, 2)._replace(scaler=train.scaler)
+    each = [logits(layer, test) for layer in network.layers if isinstance(layer, keras.Model)]
+    found, labels = logits(network, test), test.labels
     assert len(each) == 3
     assert np.abs(found - np.mean(each, axis=0)).max() < 1e-5
     assert min(np.abs(each[0] - each[1]).max(), np.abs(each[1] - each[2]).max()) > 0.1
-    assert loss(found, labels) < np.mean([loss(one, labels) for one in each]) - 1e-3
+    assert loss(found, labels) < np.mean([loss(one, labels) for one in each]) - 5e-4
 
 
 def test_one_member_is_the_network_itself() -> None:
     """A network of one member has no graph around it, so that what was trained before has the same weights."""
-    network = side_by_side(6, SETTINGS.model_copy(update={"members": 1}))
+    network = side_by_side(made_up(100, 1).scaler, SETTINGS.model_copy(update={"members": 1}))
     assert mean_of(network) is network
     assert not [layer for layer in network.layers if isinstance(layer, keras.Model)]
 
@@ -52,9 +55,10 @@ def test_one_member_is_the_network_itself() -> None:
 def test_the_best_epoch_is_that_of_the_mean() -> None:
     """With validation, each epoch is judged by the mean, and the weights kept are those of the epoch told best."""
     told: list[float] = []
-    validation = made_up(1000, 5)
-    network = fit(made_up(1000, 4), validation, SETTINGS, lambda epoch: told.append(epoch.average_precision))
-    assert average_precision_score(validation[1], logits(network, validation[0])) == pytest.approx(max(told))
+    train = made_up(1000, 4)
+    validation = made_up(1000, 5)._replace(scaler=train.scaler)
+    network = fit(train, validation, SETTINGS, lambda epoch: told.append(epoch.average_precision))
+    assert precision(network, validation) == pytest.approx(max(told))
 
 
 @pytest.mark.usefixtures("quick_warming")
