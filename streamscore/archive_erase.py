@@ -35,7 +35,7 @@ def erased(settings: Settings, name: str, value: str) -> Iterator[tuple[str, int
         return  # of what could not be read, no bytes are kept
     for kind, place in [*((kind, f"{kind}/refused") for kind in people), (types[0].name, "refused")]:
         if exists(f"{root}/{place}"):
-            yield place, erase_refused(f"{root}/{place}", people[kind])
+            yield place, erase_refused(f"{root}/{place}", people[kind].id)
 
 
 def forgotten(settings: Settings, name: str, now: datetime) -> Iterator[tuple[str, int]]:
@@ -72,4 +72,4 @@ def _person(event_type: EventType, name: str, value: str, names: Pseudonyms | No
         raise SettingsError(f"--entity: {name} of {event_type.name} events is a {kind.__name__}") from None
     if names and name != "event_id":
         (identity,) = names.named([identity], kind is int)
-    return Person(name, event_type.wire_name(name), identity)
+    return Person(name, identity)

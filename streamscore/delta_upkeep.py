@@ -8,24 +8,29 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
+from streamscore.core.mention import mention
 from streamscore.delta import ATTEMPTS, DATE, ZSTD, check_naming, plain, storage
 from streamscore.errors import ArchiveUnreachable, DataError
 
 # Of a file that an archiver writes and has not committed yet, none is younger.
 LEAST_HOURS = 1
+# Refused records in memory at a time: one may be as long as Kafka lets it be.
+REFUSED_ROWS = 1024
+# Rows that one commit removes by their offsets: with some tens of thousands the library ends the process.
+OFFSETS = 5_000
 COORDINATES = ["kafka_topic", "kafka_partition", "kafka_offset"]
 
 _partition = itemgetter("kafka_topic", "kafka_partition")
 
 
 class Person(NamedTuple):
-    """One entity: the column of its id, what it is called in JSON, and the id."""
+    """One entity: the column of its id, and the id."""
 
     column: str
-    wire_name: str
     id: str | int
 
 
@@ -51,12 +56,7 @@ def vacuum(url: str, hours: int) -> int:
     """Delete files that have not belonged to the table for so long, and what a crash left; how many."""
     if hours < LEAST_HOURS:
         raise DataError("a file younger than an hour may be one that an archiver is writing")
-    return len(
-        _again(
-            url,
-            lambda table: table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True),
-        )
-    )
+    return _vacuumed(url, hours, forgotten=True)
 
 
 def retain(url: str, days: int, today: date) -> int:
@@ -72,38 +72,59 @@ def retain(url: str, days: int, today: date) -> int:
 
 
 def erase(url: str, person: Person) -> int:
-    """Remove one person's rows, and every file that held them; how many rows."""
+    """Remove one person's rows, and every file that held them, also those given up earlier; how many rows."""
     column = pc.field(person.column)
-    return _erase(url, column == person.id if isinstance(person.id, int) else plain(column) == person.id)
+    theirs = column == person.id if isinstance(person.id, int) else plain(column) == person.id
+    return _erase(url, lambda rows: rows.to_table(COORDINATES, theirs).to_pylist())
 
 
-def erase_refused(url: str, person: Person) -> int:
-    """As `erase`, of records that could not be read and name the person in their JSON or as their key."""
-    named = rf'"{_literal(person.wire_name)}"\s*:\s*"?{_literal(str(person.id))}["\s,}}]'
-    key, value = plain(pc.field("key"), pa.binary()), plain(pc.field("value"), pa.binary())
-    return _erase(url, (key == str(person.id).encode()) | pc.match_substring_regex(value, named))
+def erase_refused(url: str, identity: str | int) -> int:
+    """As `erase`, of records that could not be read and whose key or value may name the id, as `mention` tells."""
+    named = mention(identity)
+
+    def theirs(rows: pa.dataset.Dataset) -> list[dict[str, Any]]:
+        batches = rows.to_batches([*COORDINATES, "key", "value"], batch_size=REFUSED_ROWS)
+        read = (row for batch in batches for row in batch.to_pylist())
+        return [row for row in read if any(row[part] is not None and named(row[part]) for part in ("key", "value"))]
+
+    return _erase(url, theirs)
 
 
-def _erase(url: str, theirs: pc.Expression) -> int:
+def _erase(url: str, theirs: Callable[[pa.dataset.Dataset], list[dict[str, Any]]]) -> int:
     """Rows are removed by their coordinates: the log keeps the words of each removal, and no id may be among them."""
 
     def remove(table: DeltaTable) -> int:
-        rows = table.to_pyarrow_dataset().to_table(COORDINATES, theirs).to_pylist()
-        rows.sort(key=_partition)
+        rows = sorted(theirs(table.to_pyarrow_dataset()), key=_partition)
         for (topic, number), found in groupby(rows, _partition):
-            offsets = ", ".join(str(row["kafka_offset"]) for row in found)
-            where = f"kafka_topic = '{topic}' AND kafka_partition = {number} AND kafka_offset IN ({offsets})"
-            table.delete(where, writer_properties=ZSTD)
+            offsets = [str(row["kafka_offset"]) for row in found]
+            for first in range(0, len(offsets), OFFSETS):
+                some = ", ".join(offsets[first : first + OFFSETS])
+                where = f"kafka_topic = '{topic}' AND kafka_partition = {number} AND kafka_offset IN ({some})"
+                table.delete(where, writer_properties=ZSTD)
         return len(rows)
 
-    return _gone(url, _again(url, remove))
+    rows = _again(url, remove)
+    _gone(url)
+    return int(rows)
 
 
-def _gone(url: str, rows: int) -> int:
-    """Delete the files that the table gave up, not those that are not in it yet."""
-    if rows:
-        _again(url, lambda table: table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=False))
-    return rows
+def _gone(url: str) -> None:
+    """Delete the files that the table gave up, whoever did and whenever, not those that are not in it yet.
+
+    Also without rows to remove: an erasure that was interrupted, or a removal of old rows, may have left them there.
+    What the log has forgotten, as it does in time, is known by its age.
+    """
+    for hours, forgotten in ((0, False), (LEAST_HOURS, True)):
+        _vacuumed(url, hours, forgotten)
+
+
+def _vacuumed(url: str, hours: int, forgotten: bool) -> int:
+    return len(
+        _again(
+            url,
+            lambda table: table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=forgotten),
+        )
+    )
 
 
 def _again(url: str, work: Callable[[DeltaTable], Any]) -> Any:
@@ -115,7 +136,3 @@ def _again(url: str, work: Callable[[DeltaTable], Any]) -> Any:
             except CommitFailedError:
                 continue
         raise ArchiveUnreachable(f"{url}: archivers commit too often")
-
-
-def _literal(text: str) -> str:
-    return "".join(f"\\{sign}" if not sign.isalnum() and sign.isascii() else sign for sign in text)

@@ -1,5 +1,6 @@
 """Delta tables: each record once, whoever else writes, whatever is done to the files."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,12 @@ def offsets(url: Path) -> list[int]:
     found = snapshot(str(url))
     assert found
     return sorted(found.rows.to_table(["kafka_offset"])["kafka_offset"].to_pylist())
+
+
+def holding(url: Path, customer: str) -> list[Path]:
+    """The files on disk that have rows of a customer, whether the table knows them or not."""
+    read = {path: pa.parquet.read_table(path, partitioning=None) for path in url.rglob("*.parquet")}
+    return [path for path, found in read.items() if customer in found["customer_id"].to_pylist()]
 
 
 @pytest.fixture
@@ -186,14 +193,14 @@ def test_old_rows_are_removed_by_date(table: Table, url: Path) -> None:
 
 def test_an_erased_person_is_in_no_file(table: Table, url: Path) -> None:
     """The rows go and so do their files; the log never had the id, not even as a least or largest one."""
-    assert delta_upkeep.erase(str(url), Person("customer_id", "customer_id", "c103")) == 1
+    assert delta_upkeep.erase(str(url), Person("customer_id", "c103")) == 1
     assert offsets(url) == [*range(30), 100, 101, 102, 104]
     files = [path for path in url.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} >= {".parquet", ".json"}
     for path in files:
         held = path.read_bytes() if path.suffix != ".parquet" else str(pa.parquet.read_table(path)).encode()
         assert b"c103" not in held, path
-    assert delta_upkeep.erase(str(url), Person("customer_id", "customer_id", "c1' OR '1'='1")) == 0
+    assert delta_upkeep.erase(str(url), Person("customer_id", "c1' OR '1'='1")) == 0
 
 
 def test_refused_records_that_name_a_person_are_erased(tmp_path: Path) -> None:
@@ -203,8 +210,47 @@ def test_refused_records_that_name_a_person_are_erased(tmp_path: Path) -> None:
     given = [*own, pa.array([None, None, None, b"c1"], pa.binary()), pa.array(values, pa.binary()), *[["?"] * 4] * 3]
     table = Table(str(tmp_path / "refused"))
     table.append(pa.table(given, REFUSED), {}, {ONE: 4})
-    assert delta_upkeep.erase_refused(table.url, Person("customer_id", "customer_id", "c1")) == 3
+    assert delta_upkeep.erase_refused(table.url, "c1") == 3
     assert offsets(tmp_path / "refused") == [2]
+
+
+def test_an_interrupted_erasure_is_completed_by_the_next(
+    table: Table, url: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are in no version any more are still in files; those that an archiver is about to commit stay."""
+    person = Person("customer_id", "c103")
+    with monkeypatch.context() as patched:
+        patched.setattr(delta_upkeep, "_gone", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            delta_upkeep.erase(str(url), person)
+    assert holding(url, "c103")
+    young = next(iter(holding(url, "c29"))).with_name("young.parquet")
+    young.write_bytes(holding(url, "c29")[0].read_bytes())
+    assert delta_upkeep.erase(str(url), person) == 0
+    assert not holding(url, "c103")
+    assert young.exists()
+    assert offsets(url) == [*range(30), 100, 101, 102, 104]
+
+
+def test_files_that_the_log_has_forgotten_go_too(table: Table, url: Path) -> None:
+    """A removal of old rows, then no vacuum for longer than the log keeps what it gave up."""
+    forgotten = holding(url, "c3")[0].with_name("forgotten.parquet")
+    forgotten.write_bytes(holding(url, "c3")[0].read_bytes())
+    assert delta_upkeep.retain(str(url), 2, pa.scalar(3, pa.date32()).as_py()) == 15
+    os.utime(forgotten, (0, 0))
+    assert delta_upkeep.erase(str(url), Person("customer_id", "c3")) == 0
+    assert not holding(url, "c3")
+
+
+def test_a_person_of_very_many_rows_is_erased(table: Table, url: Path) -> None:
+    """No row of others between theirs; the library cannot take so many coordinates at once."""
+    many = rows(ONE, 30, 80_000)
+    named = pa.array(["c3" if offset % 2 else "other" for offset in range(80_000)])
+    table.append(
+        many.set_column(many.column_names.index("customer_id"), "customer_id", named), {ONE: 30}, {ONE: 80_030}
+    )
+    assert delta_upkeep.erase(str(url), Person("customer_id", "c3")) == 40_001
+    assert len(offsets(url)) == 35 + 40_000 - 1
 
 
 def test_a_young_file_is_never_vacuumed() -> None:
