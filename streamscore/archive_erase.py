@@ -1,11 +1,14 @@
 """`streamscore archive erase`: nothing of one person in the archive, nor in snapshots of histories."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
+from streamscore.archive_scores import UNCLAIMED
+from streamscore.archive_tables import tables, upkeep
 from streamscore.core.event_type import EventType
 from streamscore.core.pseudonym import Pseudonyms
-from streamscore.delta_upkeep import Person, check, erase, erase_refused, exists
+from streamscore.delta_upkeep import Person, check, erase, erase_refused
 from streamscore.errors import DataError, SettingsError
 from streamscore.event_types import find
 from streamscore.files import value_types
@@ -13,29 +16,40 @@ from streamscore.pseudonyms import pseudonyms
 from streamscore.settings import Settings
 from streamscore.snapshot_store import SnapshotStore
 
-TABLES = ("events", "labels", "scores", "shadow")
+# What a column of whole numbers holds.
+WHOLE = range(-(2**63), 2**63)
+KINDS: dict[type, str] = {int: "a whole number of 64 bits"}
 
 
-def erased(settings: Settings, name: str, value: str) -> Iterator[tuple[str, int]]:
-    """Erase an entity from each table that is there: the table's place and how many rows it was.
+def erased(settings: Settings, name: str, value: str) -> Iterator[str]:
+    """Erase an entity from each table that is there, and a line on each: how many rows it was.
 
     `value` is the id that events have, also where the tables have its pseudonym. SettingsError when no event type
-    has that entity, the id cannot be one of its, or the tables have pseudonyms of another key.
+    has that entity, the id cannot be one of its, or the tables have pseudonyms of another key: then nothing is
+    changed. DataError after the last table when one failed, or may hold the entity and nobody knows its columns.
     """
     types = _types(settings, name)
     names = pseudonyms(settings, types)
     people = {event_type.name: _person(event_type, name, value, names) for event_type in types}
-    root = settings.archive.url.rstrip("/")
-    places = [(kind, f"{kind}/{table}") for kind in people for table in TABLES if exists(f"{root}/{kind}/{table}")]
-    for _, place in places:  # all before the first is changed
-        check(f"{root}/{place}", names.naming if names else None)
-    for kind, place in places:
-        yield place, erase(f"{root}/{place}", people[kind])
-    if names:
-        return  # of what could not be read, no bytes are kept
-    for kind, place in [*((kind, f"{kind}/refused") for kind in people), (types[0].name, "refused")]:
-        if exists(f"{root}/{place}"):
-            yield place, erase_refused(f"{root}/{place}", people[kind].id)
+    found = tables(settings)
+    places = [place for place in found.known if place.partition("/")[0] in people]
+    for place in (place for place in places if not place.endswith("refused")):
+        with suppress(DataError):  # of a damaged table, which is told when it is its turn
+            check(found.url(place), names.naming if names else None)
+    if names:  # of what could not be read, no bytes are kept
+        places = [place for place in places if not place.endswith("refused")]
+    elif UNCLAIMED in found.known:
+        places.append(UNCLAIMED)
+
+    def work(place: str) -> str:
+        kind, _, table = place.rpartition("/")
+        person = people.get(kind, people[types[0].name])
+        rows = erase_refused(found.url(place), person.id) if table == "refused" else erase(found.url(place), person)
+        return f"{rows:,} rows erased{', and the files that held them' if rows else ''}"
+
+    yield from upkeep(places, work, found.others)
+    if not any(place.partition("/")[0] in people for place in found.known):
+        raise DataError(f"{settings.archive.url} holds no tables of {', '.join(people)} events")
 
 
 def forgotten(settings: Settings, name: str, now: datetime) -> Iterator[tuple[str, int]]:
@@ -69,7 +83,11 @@ def _person(event_type: EventType, name: str, value: str, names: Pseudonyms | No
     try:
         identity = kind(value)
     except ValueError:
-        raise SettingsError(f"--entity: {name} of {event_type.name} events is a {kind.__name__}") from None
+        raise SettingsError(
+            f"--entity: {name} of {event_type.name} events is {KINDS.get(kind, kind.__name__)}"
+        ) from None
+    if isinstance(identity, int) and identity not in WHOLE:
+        raise SettingsError(f"--entity: {name} of {event_type.name} events is {KINDS[int]}")
     if names and name != "event_id":
         (identity,) = names.named([identity], kind is int)
     return Person(name, identity)

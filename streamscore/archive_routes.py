@@ -48,11 +48,16 @@ def routes(settings: Settings) -> dict[str, Route]:
     return {topic: route._replace(rows=hidden(route.rows, types, names)) for topic, route in found.items()}
 
 
+def is_place(name: str) -> bool:
+    """Whether the tables of an event type of that name can be below the archive's URL."""
+    return name.replace("_", "").replace("-", "").isalnum() and name != UNCLAIMED
+
+
 def _by_name(event_types: Iterable[EventType]) -> dict[str, EventType]:
     found: dict[str, EventType] = {}
     for event_type in event_types:
         if found.setdefault(event_type.name, event_type) is not event_type:
             raise SettingsError(f"two event types are named {event_type.name}")
-        if not event_type.name.replace("_", "").replace("-", "").isalnum() or event_type.name == UNCLAIMED:
+        if not is_place(event_type.name):
             raise SettingsError(f"event type {event_type.name!r}: its name cannot be that of a folder of the archive")
     return found

@@ -1,6 +1,6 @@
 """`streamscore archiver`, which fills the archive, and `streamscore archive`, which keeps it in order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -32,9 +32,11 @@ def archive_compact(settings: "Settings") -> None:
     """Write the many small files of each table together; what a reader sees stays the same."""
     from streamscore import delta_upkeep
 
-    for place, url in _tables(settings):
+    def work(url: str) -> str:
         before, after = delta_upkeep.compact(url)
-        click.echo(f"{place}: {before:,} files became {after:,}")
+        return f"{before:,} files became {after:,}"
+
+    _each(settings, work)
 
 
 @archive.command("vacuum")
@@ -44,8 +46,7 @@ def archive_vacuum(settings: "Settings", hours: int) -> None:
     """Delete files that no longer belong to a table, and those that a crash left."""
     from streamscore import delta_upkeep
 
-    for place, url in _tables(settings):
-        click.echo(f"{place}: {delta_upkeep.vacuum(url, hours):,} files deleted")
+    _each(settings, lambda url: f"{delta_upkeep.vacuum(url, hours):,} files deleted")
 
 
 @archive.command("retain")
@@ -58,8 +59,11 @@ def archive_retain(settings: "Settings", days: int) -> None:
     from streamscore import delta_upkeep
 
     today = datetime.now(UTC).date()
-    for place, url in _tables(settings):
-        click.echo(f"{place}: {delta_upkeep.retain(url, days, today):,} rows of more than {days} days ago removed")
+    _each(
+        settings,
+        lambda url: f"{delta_upkeep.retain(url, days, today):,} rows of more than {days} days ago removed",
+        whole=True,
+    )
 
 
 @archive.command("erase")
@@ -70,31 +74,33 @@ def archive_erase(settings: "Settings", entity: str) -> None:
     from datetime import UTC, datetime
 
     from streamscore.archive_erase import erased, forgotten
+    from streamscore.errors import DataError
 
     name, equals, value = entity.partition("=")
     if not (name and equals and value):
         raise click.UsageError("--entity: expected FIELD=ID")
-    for place, rows in erased(settings, name, value):
-        click.echo(f"{place}: {rows:,} rows erased{', and the files that held them' if rows else ''}")
+    failure = None
+    try:
+        for line in erased(settings, name, value):
+            click.echo(line)
+    except DataError as error:
+        failure = error  # snapshots go all the same, also where there is no archive
     for event_type, snapshots in forgotten(settings, name, datetime.now(UTC)):
         click.echo(f"{event_type}: {snapshots} snapshots removed")
+    if failure:
+        raise failure
     click.echo(
         "Kafka's topics were not touched, copies of the archive neither. Workers that run know the entity until they "
-        "are started again, and make no snapshot before. A file that a crash left behind is in no table: "
-        "`streamscore archive vacuum --hours 1` deletes it.",
+        "are started again, and make no snapshot before. A file that a crash left behind less "
+        "than an hour ago is in no table: `streamscore archive vacuum --hours 1` deletes it then.",
         err=True,
     )
 
 
-def _tables(settings: "Settings") -> Iterator[tuple[str, str]]:
-    """Place and URL of each table that is there; DataError when none is."""
-    from streamscore.archive_routes import routes
-    from streamscore.delta_upkeep import exists
-    from streamscore.errors import DataError
+def _each(settings: "Settings", work: Callable[[str], str], whole: bool = False) -> None:
+    """Work at the URL of each table; DataError at the end when one failed, or, of the `whole` archive, is not known."""
+    from streamscore.archive_tables import tables, upkeep
 
-    places = sorted({place for route in routes(settings).values() for place in route.tables})
-    found = [(place, f"{settings.archive.url.rstrip('/')}/{place}") for place in places]
-    there = [(place, url) for place, url in found if exists(url)]
-    if not there:
-        raise DataError(f"{settings.archive.url} holds no tables")
-    yield from there
+    found = tables(settings)
+    for line in upkeep(found.known, lambda place: work(found.url(place)), found.others if whole else ()):
+        click.echo(line)

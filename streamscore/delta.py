@@ -33,6 +33,8 @@ CLOCK = "archived_at"
 NAMING = "streamscore.pseudonyms"
 # Appends of others, to other partitions of the same table, that one append may come after.
 ATTEMPTS = 20
+# What the library says of a log that it got and cannot read.
+DAMAGED = ("Json error", "Arrow error", "No table metadata")
 ZSTD = WriterProperties(compression="ZSTD")
 
 
@@ -180,6 +182,8 @@ def storage(url: str) -> Iterator[None]:
     except (DeltaError, OSError) as error:
         if isinstance(error, ArchiveUnreachable):
             raise
+        if isinstance(error, DeltaError) and any(words in str(error) for words in DAMAGED):
+            raise DataError(f"{url}: its log is damaged: {_first_line(error)}") from None
         raise ArchiveUnreachable(f"{url}: {_first_line(error)}") from None
 
 

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
+import pyarrow.fs
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 
 from streamscore.core.mention import mention
 from streamscore.delta import ATTEMPTS, DATE, ZSTD, check_naming, plain, storage
@@ -38,6 +40,17 @@ def exists(url: str) -> bool:
     """Whether there is a table; ArchiveUnreachable."""
     with storage(url):
         return bool(DeltaTable.is_deltatable(url))
+
+
+def children(url: str) -> list[str]:
+    """The names of the folders at a URL, none where there is nothing; ArchiveUnreachable."""
+    with storage(url):
+        try:
+            files = pyarrow.fs.PyFileSystem(DeltaStorageHandler(url))
+        except TableNotFoundError:
+            return []
+        found = files.get_file_info(pyarrow.fs.FileSelector("", allow_not_found=True))
+        return [info.base_name for info in found if info.type == pyarrow.fs.FileType.Directory]
 
 
 def check(url: str, naming: str | None) -> None:

@@ -1,19 +1,24 @@
 """`streamscore archive`: each command says what it did to each table, and does no more."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
+from deltalake import DeltaTable
 
 from streamscore.archive_read import Archive
 from streamscore.archive_routes import routes
 from streamscore.checks import checks
 from streamscore.cli import cli
 from streamscore.core.event import Record
+from streamscore.core.event_type import EventType
+from streamscore.core.feature import FeatureSet
 from streamscore.core.transaction import TRANSACTION
 from streamscore.delta import Table
 from streamscore.errors import DataError, SettingsError
@@ -25,6 +30,13 @@ NOW = datetime.now(UTC)
 SETTINGS = Settings(inputs={"a": "transaction"}, labels={"b": "transaction"})
 EVENTS = [json.loads(value or b"") for _, value in transactions(300)]
 PERSON = EVENTS[7]["customer_id"]
+WHOLE = EventType(
+    "whole",
+    msgspec.defstruct("Whole", [("event_id", str), ("occurred_at", datetime), ("account", int)]),
+    ("account",),
+    FeatureSet(()),
+    "bad",
+)
 
 
 def archived(url: Path, topic: str, values: list[bytes], at: datetime, first: int = 0) -> None:
@@ -113,6 +125,15 @@ def test_a_person_is_erased_from_every_table(url: Path) -> None:
     assert "transaction/events: 0 rows erased\n" in run(url, "erase", "--entity", f"customer_id={PERSON}").output
 
 
+def test_a_person_is_erased_from_what_could_not_be_read(url: Path) -> None:
+    """However the id stands there: escaped, cut off after it, under a misspelt name, in another encoding."""
+    values = [b'{"customer_id":"m\\u00fcller"', '{"customer":"müller"}'.encode("utf-16"), "müller".encode("latin-1")]
+    archived(url, "a", [*values, b'{"customer_id":"muller"}'], NOW, 300)
+    done = run(url, "erase", "--entity", "customer_id=müller")
+    assert "transaction/refused: 3 rows erased, and the files that held them\n" in done.output
+    assert "transaction/refused: 0 rows erased\n" in run(url, "erase", "--entity", "customer_id=müller").output
+
+
 @pytest.mark.parametrize(
     ("entity", "error"), [("merchant=m", SettingsError), ("customer_id", SystemExit), ("customer_id=", SystemExit)]
 )
@@ -123,9 +144,54 @@ def test_an_entity_that_there_is_not(url: Path, entity: str, error: type[BaseExc
     assert len(events(url)) == 299
 
 
-def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """A misspelt URL must not pass for an archive in order."""
-    assert isinstance(run(tmp_path / "nowhere", "compact").exception, DataError)
+@pytest.mark.parametrize("number", ["99999999999999999999999", "-9223372036854775809", "1.5"])
+def test_a_number_that_no_column_holds(monkeypatch: pytest.MonkeyPatch, url: Path, number: str) -> None:
+    """An entity that is a whole number has one of 64 bits."""
+    monkeypatch.setattr("streamscore.archive_erase.find", lambda _: WHOLE)
+    done = run(url, "erase", "--entity", f"account={number}")
+    assert isinstance(done.exception, SettingsError)
+    assert "account of whole events is a whole number of 64 bits" in str(done.exception)
+
+
+@pytest.mark.parametrize("command", [["compact"], ["retain", "--days", "5"], ["erase", "--entity", "customer_id=c1"]])
+def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path, command: list[str]) -> None:
+    """A misspelt URL must not pass for an archive in order; neither must one of no tables, or of others."""
+    (tmp_path / "transaction").mkdir()
+    for place in (tmp_path / "nowhere", tmp_path):
+        done = run(place, *command)
+        assert isinstance(done.exception, DataError)
+        assert str(done.exception) == f"{place} holds no tables"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", [["retain", "--days", "5"], ["erase", "--entity", f"customer_id={PERSON}"]])
+def test_tables_of_a_retired_event_type_are_told(url: Path, command: list[str]) -> None:
+    """Its columns are unknown: they stay as they are, all else is done, and it does not pass for done."""
+    shutil.copytree(url / "transaction/events", url / "loan/events")
+    shutil.copytree(url / "transaction/events", url / "lake/visits")
+    before = DeltaTable(str(url / "loan/events")).version()
+    done = run(url, *command)
+    assert isinstance(done.exception, DataError)
+    assert "neither inputs nor labels: loan/events;" in str(done.exception)
+    assert PERSON not in events(url)["customer_id"].to_pylist() or len(events(url)) == 149
+    assert DeltaTable(str(url / "loan/events")).version() == before
+    assert run(url, "compact").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "command", [["compact"], ["vacuum"], ["retain", "--days", "5"], ["erase", "--entity", f"customer_id={PERSON}"]]
+)
+def test_a_damaged_table_stops_no_other(url: Path, command: list[str]) -> None:
+    """It is told at the end, and not as something that another try may help."""
+    for log in (url / "transaction/events/_delta_log").glob("*.json"):
+        log.write_text("{")
+    done = run(url, *command)
+    assert type(done.exception) is DataError
+    assert "transaction/events: its log is damaged: " in str(done.exception)
+    assert [line.partition(":")[0] for line in done.output.splitlines()[:2]] == [
+        "transaction/labels",
+        "transaction/refused",
+    ]
 
 
 def test_check_looks_at_the_archive(url: Path, monkeypatch: pytest.MonkeyPatch) -> None:
