@@ -3,6 +3,7 @@
     <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md report.html
     <store>/<event type>/aliases/champion|challenger|previous        a file holding a version
     <store>/<event type>/comparisons/<version>.json                  how a challenger stood beside the champion
+    <store>/<event type>/training                                    the lock of whoever trains or compares
 
 A bundle is trusted only after every file has the digest its manifest gives and its golden rows
 come out as promised. Any fsspec URL will do: a folder, S3, GCS.
@@ -14,9 +15,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,12 +27,11 @@ from pydantic import ValidationError
 from streamscore.core.bundle import Bundle, Golden, Manifest, Scaler, Scorer, disagreement
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, SettingsError, StoreUnreachable
+from streamscore.store_lock import locked
 
 Alias = Literal["champion", "challenger", "previous"]
 MANIFEST, NETWORK, SCALER, GOLDEN = "manifest.json", "model.keras", "scaler.json", "golden.npz"
 CARD, REPORT = "card.md", "report.html"  # for people; a bundle loads without them
-# A training that began so long ago and never ended was killed.
-ABANDONED = timedelta(hours=3)
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -157,30 +156,9 @@ class ModelStore:
         self._fs.makedirs(f"{self._root}/comparisons", exist_ok=True)
         self._replace(f"{self._root}/comparisons/{version}.json", content)
 
-    @contextmanager
-    def alone(self, now: datetime) -> Iterator[None]:
-        """While it lasts nobody else trains for this store; BundleError when somebody does.
-
-        One that was not ended within hours is taken over. Object stores cannot promise it: there, let one trainer run.
-        """
-        path = f"{self._root}/training"
-        try:
-            self._fs.makedirs(self._root, exist_ok=True)
-            with suppress(FileNotFoundError):
-                begun = datetime.fromisoformat(self._fs.cat_file(path).decode())
-                if now - begun < ABANDONED:
-                    raise BundleError(f"another training has been under way since {begun:%Y-%m-%d %H:%M} UTC")
-                self._fs.rm_file(path)
-            self._fs.pipe_file(path, now.isoformat().encode(), mode="create")
-        except FileExistsError:
-            raise BundleError("another training has just begun") from None
-        except OSError as error:
-            raise _unreachable("written", error) from None
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                self._fs.rm_file(path)
+    def alone(self, now: datetime) -> AbstractContextManager[None]:
+        """While it lasts nobody else trains or compares for this store; BundleError, which says who, when somebody does."""
+        return locked(self._fs, f"{self._root}/training", now)
 
     def _set_alias(self, name: Alias, version: str) -> None:
         self._fs.makedirs(f"{self._root}/aliases", exist_ok=True)
