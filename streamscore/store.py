@@ -157,7 +157,7 @@ class ModelStore:
         self._replace(f"{self._root}/comparisons/{version}.json", content)
 
     def alone(self, now: datetime) -> AbstractContextManager[None]:
-        """While it lasts nobody else trains or compares for this store; BundleError, which says who, when somebody does."""
+        """While it lasts nobody else trains or compares for this store; BundleError when somebody does."""
         return locked(self._fs, f"{self._root}/training", now)
 
     def _set_alias(self, name: Alias, version: str) -> None:

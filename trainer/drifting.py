@@ -41,7 +41,7 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
 def _known(newest: Manifest) -> dict[str, float]:
     """How far features and risks of the bundle's own test part were from its training."""
     features = {name: moved["psi"] for name, moved in newest.metrics.get("drift", {}).items()}
-    return features | {RISK: newest.metrics["stability"]["validation"]["psi"]}
+    return features | {RISK: newest.metrics.get("stability", {}).get("validation", {}).get("psi", 0.0)}
 
 
 def _said(newest: Manifest, moved: list[Moved]) -> str:

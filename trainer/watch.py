@@ -89,7 +89,7 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
             waits = challenged(what, metrics, now)
             job = Job(what.event_type, what.store, what.settings, now)
             manifest = train_once(Source(what.url, _rows(what, now)), job, Progress(log.info, lambda _: None))
-            alias = place(what.store, manifest, promote=False, taken=waits)
+            alias, why = place(what.store, manifest, promote=False, taken=waits)
     except (StreamScoreError, MemoryError) as error:
         metrics.failures.inc()
         log.error("no model was trained: %s", error)
@@ -99,9 +99,8 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
         metrics.duration.set(time.monotonic() - begun)
     _tell(metrics, manifest, now)
     judgement = manifest.metrics["judgement"]
-    log.info(
-        "%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", "; ".join(judgement["reasons"])
-    )
+    reasons = "; ".join(filter(None, (*judgement["reasons"], why)))
+    log.info("%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", reasons)
     return manifest
 
 

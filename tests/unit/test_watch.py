@@ -1,5 +1,6 @@
 """Retraining unattended, in simulated time: when it is due, what becomes of its models, and of runs that fail."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
-from streamscore.errors import DataError, StoreUnreachable
-from streamscore.store import ModelStore
-from tests.trained import QUICK, one_shape, simulated, write_archive
+from streamscore.core.bundle import Manifest
+from streamscore.errors import BundleError, DataError, StoreUnreachable
+from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
+from tests.trained import QUICK, one_shape, simulated, trained_manifest, write_archive
 from trainer.__main__ import cli
 from trainer.metrics import TrainerMetrics
+from trainer.run import place
 from trainer.settings import GateSettings
 from trainer.watch import Watch, due, retrained, watch
 
@@ -113,6 +116,56 @@ def test_one_at_a_time(what: Watch) -> None:
         pass
 
 
+def test_a_model_is_promoted_over_whom_it_was_judged_beside_alone(
+    what: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator promoted another one while it was trained: that one stays, and the sentence says so."""
+    metrics = TrainerMetrics()
+    first = retrained(what, metrics, MONDAY)
+    assert first
+    other = first.model_copy(update={"version": "other-1"})
+    what.store.write(other, what.store.read(first.version).files)
+
+    def kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Manifest:
+        store.promote("other-1")
+        return store.write(manifest, files)
+
+    monkeypatch.setattr("trainer.run._kept", kept)
+    caplog.set_level("INFO")
+    second = retrained(what, metrics, MONDAY + WEEK)
+    assert second
+    assert second.metrics["judgement"]["verdict"] == "promote"
+    assert (what.store.alias("champion"), what.store.alias("challenger")) == ("other-1", second.version)
+    assert f"it was judged beside the champion {first.version}, and the champion is other-1 now" in caplog.text
+
+
+@pytest.mark.parametrize(("promote", "verdict", "taken", "champion", "alias"), [
+    (False, "promote", True, "v1", "champion"),
+    (False, "promote", False, "v3", "challenger"),
+    (False, "promote", True, "v3", None),
+    (True, "promote", False, "v3", "champion"),
+    (False, "promote", False, "v2", "champion"),
+    (False, "shadow", True, "v1", None),
+    (True, "reject", True, "v3", "champion"),
+    (False, "reject", False, "v1", None),
+])  # fmt: skip
+def test_the_place_of_a_model_judged_beside_v1(
+    tmp_path: Path, promote: bool, verdict: str, taken: bool, champion: str, alias: str | None
+) -> None:
+    """By its verdict, who is champion when it is placed, and whether a challenger waits; `promote` overrules all."""
+    store = ModelStore(str(tmp_path), "application")
+    judgement = {"judgement": {"verdict": verdict, "reasons": [], "champion": "v1"}}
+    new = trained_manifest("application").model_copy(update={"version": "v2", "metrics": judgement})
+    for version in ("v1", "v2", "v3"):
+        store.write(new.model_copy(update={"version": version}), {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
+    store.promote(champion)
+    placed = place(store, new, promote, taken)
+    assert placed.alias == alias
+    assert bool(placed.why) == (verdict == "promote" and alias != "champion")
+    assert store.alias("champion") == ("v2" if alias == "champion" else champion)
+    assert store.alias("challenger") == ("v2" if alias == "challenger" else None)
+
+
 def test_a_store_that_does_not_answer(what: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is due that could not be written; it is asked again."""
 
@@ -121,6 +174,18 @@ def test_a_store_that_does_not_answer(what: Watch, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(ModelStore, "versions", gone)
     assert not due(what, MONDAY)
+
+
+@pytest.mark.parametrize("command", ["once", "compare"])
+def test_the_commands_run_alone(what: Watch, tmp_path: Path, command: str) -> None:
+    """While another run is under way they are refused, and told by whom."""
+    arguments = [command, "--archive", what.url, "--event-type", "application", "--store", str(tmp_path)]
+    with what.store.alone(datetime.now(UTC)):
+        done = CliRunner().invoke(cli, arguments)
+    assert isinstance(done.exception, BundleError)
+    assert "another run has been under way for this model store since 2" in str(done.exception)
+    assert f"process {os.getpid()} on " in str(done.exception)
+    assert what.store.versions() == []
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
