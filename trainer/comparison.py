@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from streamscore.archive_read import Archive, Rows
 from streamscore.archive_shadow import shadowed
 from streamscore.core.event_type import EventType
-from streamscore.errors import BundleError, StoreUnreachable, StreamScoreError
+from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import Alias, ModelStore
 from trainer.bootstrap import blocks_of
 from trainer.gates import Case, Gate, Verdict, shadow_gates, verdict
@@ -139,7 +139,7 @@ def waits(url: str, event_type: EventType, store: ModelStore, settings: Training
     """Whether the challenger waits for its answers, and keeps its place; also where that cannot be found out."""
     try:
         found = compared(url, event_type, store, settings)
-    except (StreamScoreError, MemoryError):
+    except Exception:  # what is new is trained already: it gets its place whatever is wrong with another
         return readable(store)
     return found is not None and found.open and readable(store)
 

@@ -1,7 +1,7 @@
 """Whether what could be learnt since the newest bundle lies otherwise than what that was trained on."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from streamscore.archive_read import Rows
 from streamscore.core.bundle import RISK, Manifest
@@ -14,6 +14,9 @@ from trainer.metrics import TrainerMetrics
 # Features named in a sentence.
 NAMED = 3
 
+# A bundle of a time further ahead is of a clock that was wrong, and would else be the newest until then.
+SKEW = timedelta(days=1)
+
 log = logging.getLogger("trainer.watch")
 
 
@@ -24,7 +27,10 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
     drift, of which that bundle's own test part was already told, is no reason until it went as far again.
     """
     try:
-        newest = store.read(store.versions()[-1]).manifest
+        version = newest_of(store, now)
+        if version is None:
+            return ""
+        newest = store.read(version).manifest
         found = drift(url, event_type, newest, Rows(until=now - event_type.maturity))
     except (StreamScoreError, MemoryError) as error:
         metrics.drift_looks.labels("failed").inc()
@@ -36,6 +42,11 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
     further = [each for each in found.moved if each.psi > each.threshold + known.get(each.name, 0.0)]
     metrics.drift_looks.labels("drift" if further else "none").inc()
     return _said(newest, further) if further else ""
+
+
+def newest_of(store: ModelStore, now: datetime) -> str | None:
+    """The newest bundle, whatever became of it; None without one."""
+    return next((v for v in reversed(store.versions()) if store.manifest(v).trained_at < now + SKEW), None)
 
 
 def _known(newest: Manifest) -> dict[str, float]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
 from streamscore.core.bundle import Manifest
-from streamscore.errors import BundleError, DataError, StoreUnreachable
+from streamscore.errors import BundleError, DataError, StoreUnreachable, StreamScoreError
 from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
 from tests.trained import QUICK, one_shape, simulated, trained_manifest, write_archive
 from trainer.__main__ import cli
@@ -166,14 +166,60 @@ def test_the_place_of_a_model_judged_beside_v1(
     assert store.alias("challenger") == ("v2" if alias == "challenger" else None)
 
 
-def test_a_store_that_does_not_answer(what: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is due that could not be written; it is asked again."""
+@pytest.mark.parametrize("error", [StoreUnreachable("gone"), OSError(28, "No space left on device"), KeyError("test")])
+def test_watch_lives_on(
+    what: Watch, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes wrong in a turn is counted, said, and tried again after a while; the unexpected with its trace."""
+    metrics, waited = TrainerMetrics(), list[float]()
 
-    def gone(_: ModelStore) -> list[str]:
-        raise StoreUnreachable("the model store cannot be read: gone")
+    def fails(*_: object, **__: object) -> None:
+        raise error
 
-    monkeypatch.setattr(ModelStore, "versions", gone)
-    assert not due(what, MONDAY)
+    def stopped(seconds: float) -> bool:
+        waited.append(seconds)
+        return len(waited) > 2
+
+    for name in ("trainer.watch.due", "trainer.watch.train_once", "trainer.run.tempfile.TemporaryDirectory"):
+        monkeypatch.setattr(name, fails)
+        waited.clear()
+        watch(what, metrics, lambda: MONDAY, stopped)
+        assert waited == [0, 600, 600]
+        assert str(error) in caplog.text
+        assert ("Traceback" in caplog.text) == (not isinstance(error, StreamScoreError))
+        monkeypatch.undo()
+    assert value(metrics, "failures_total") == 6
+    assert value(metrics, "running") == 0
+    with what.store.alone(MONDAY):
+        pass
+
+
+def kept(store: ModelStore, version: str, trained_at: datetime) -> None:
+    """Add a bundle of a time, of no use otherwise."""
+    manifest = trained_manifest("application").model_copy(update={"version": version, "trained_at": trained_at})
+    store.write(manifest, {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
+
+
+def test_what_cannot_be_read_does_not_stop_retraining(
+    what: Watch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken manifest of some old bundle is left out, with a warning, once."""
+    kept(what.store, "v1", MONDAY)
+    for version, content in (("old", "{"), ("odd", "[]"), ("latin", "\xff")):
+        (tmp_path / "application" / version).mkdir()
+        (tmp_path / "application" / version / "manifest.json").write_bytes(content.encode("latin-1"))
+    assert not due(what, MONDAY + WEEK / 2)
+    assert due(what, MONDAY + WEEK)
+    assert caplog.text.count("a bundle is left out: old: manifest.json is not a manifest") == 1
+
+
+def test_a_bundle_of_a_time_to_come_does_not_stop_retraining(what: Watch) -> None:
+    """A clock that was wrong once: the newest of the others counts, or there is none."""
+    kept(what.store, "v9", MONDAY + 500 * WEEK)
+    assert due(what, MONDAY)
+    kept(what.store, "v1", MONDAY)
+    assert not due(what, MONDAY + WEEK / 2)
+    assert due(what, MONDAY + WEEK)
 
 
 @pytest.mark.parametrize("command", ["once", "compare"])
