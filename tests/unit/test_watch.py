@@ -12,7 +12,8 @@ from streamscore.core.application import APPLICATION
 from streamscore.core.bundle import Manifest
 from streamscore.errors import BundleError, DataError, StoreUnreachable, StreamScoreError
 from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
-from tests.trained import QUICK, one_shape, simulated, trained_manifest, write_archive
+from tests.samples import StubScorer, bundle, by_amount
+from tests.trained import QUICK, one_shape, simulated, write_archive
 from trainer.__main__ import cli
 from trainer.metrics import TrainerMetrics
 from trainer.run import place
@@ -21,6 +22,7 @@ from trainer.watch import Watch, due, retrained, watch
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
+TEMPLATE = bundle(APPLICATION, StubScorer(by_amount)).manifest
 # Models fitted in a second are no good ones.
 LENIENT = GateSettings(lift=1, calibration=0.9, most_alert_change=1e6, positives=2, margin=0.9, promise=0)
 
@@ -44,6 +46,12 @@ def what(archive: Path, tmp_path: Path) -> Watch:
 
 def value(metrics: TrainerMetrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(f"streamscore_training_{name}", labels) or 0.0
+
+
+def kept(store: ModelStore, version: str, trained_at: datetime) -> None:
+    """Add a bundle of a time, of no use otherwise."""
+    manifest = TEMPLATE.model_copy(update={"version": version, "trained_at": trained_at})
+    store.write(manifest, {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
 
 
 def test_it_trains_when_a_week_has_passed(what: Watch) -> None:
@@ -120,23 +128,21 @@ def test_a_model_is_promoted_over_whom_it_was_judged_beside_alone(
     what: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator promoted another one while it was trained: that one stays, and the sentence says so."""
-    metrics = TrainerMetrics()
-    first = retrained(what, metrics, MONDAY)
-    assert first
-    other = first.model_copy(update={"version": "other-1"})
-    what.store.write(other, what.store.read(first.version).files)
+    for version in ("v1", "v2", "v3"):
+        kept(what.store, version, MONDAY)
+    what.store.promote("v1")
+    judgement = {"judgement": {"verdict": "promote", "reasons": ["every gate holds"], "champion": "v1"}}
 
-    def kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Manifest:
-        store.promote("other-1")
-        return store.write(manifest, files)
+    def trained(*_: object) -> Manifest:
+        what.store.promote("v3")
+        return what.store.manifest("v2").model_copy(update={"metrics": judgement})
 
-    monkeypatch.setattr("trainer.run._kept", kept)
+    monkeypatch.setattr("trainer.watch.train_once", trained)
+    monkeypatch.setattr("trainer.watch._tell", lambda *_: None)
     caplog.set_level("INFO")
-    second = retrained(what, metrics, MONDAY + WEEK)
-    assert second
-    assert second.metrics["judgement"]["verdict"] == "promote"
-    assert (what.store.alias("champion"), what.store.alias("challenger")) == ("other-1", second.version)
-    assert f"it was judged beside the champion {first.version}, and the champion is other-1 now" in caplog.text
+    assert retrained(what, TrainerMetrics(), MONDAY)
+    assert (what.store.alias("champion"), what.store.alias("challenger")) == ("v3", "v2")
+    assert "it was judged beside the champion v1, and the champion is v3 now" in caplog.text
 
 
 @pytest.mark.parametrize(("promote", "verdict", "taken", "champion", "alias"), [
@@ -155,11 +161,10 @@ def test_the_place_of_a_model_judged_beside_v1(
     """By its verdict, who is champion when it is placed, and whether a challenger waits; `promote` overrules all."""
     store = ModelStore(str(tmp_path), "application")
     judgement = {"judgement": {"verdict": verdict, "reasons": [], "champion": "v1"}}
-    new = trained_manifest("application").model_copy(update={"version": "v2", "metrics": judgement})
     for version in ("v1", "v2", "v3"):
-        store.write(new.model_copy(update={"version": version}), {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
+        kept(store, version, MONDAY)
     store.promote(champion)
-    placed = place(store, new, promote, taken)
+    placed = place(store, store.manifest("v2").model_copy(update={"metrics": judgement}), promote, taken)
     assert placed.alias == alias
     assert bool(placed.why) == (verdict == "promote" and alias != "champion")
     assert store.alias("champion") == ("v2" if alias == "champion" else champion)
@@ -192,12 +197,6 @@ def test_watch_lives_on(
     assert value(metrics, "running") == 0
     with what.store.alone(MONDAY):
         pass
-
-
-def kept(store: ModelStore, version: str, trained_at: datetime) -> None:
-    """Add a bundle of a time, of no use otherwise."""
-    manifest = trained_manifest("application").model_copy(update={"version": version, "trained_at": trained_at})
-    store.write(manifest, {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
 
 
 def test_what_cannot_be_read_does_not_stop_retraining(
