@@ -27,7 +27,7 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
     drift, of which that bundle's own test part was already told, is no reason until it went as far again.
     """
     try:
-        version = newest_of(store, now)
+        version = newest_of(store, now) or next(reversed(store.versions()), None)
         if version is None:
             return ""
         newest = store.read(version).manifest
@@ -45,7 +45,7 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
 
 
 def newest_of(store: ModelStore, now: datetime) -> str | None:
-    """The newest bundle, whatever became of it; None without one."""
+    """The newest bundle, whatever became of it; None where there is none but of a time to come."""
     return next((v for v in reversed(store.versions()) if store.manifest(v).trained_at < now + SKEW), None)
 
 
