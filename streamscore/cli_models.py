@@ -41,16 +41,18 @@ def named(store: Any, version: str) -> str:
 @models.command("list")
 @in_store
 def models_list(store: Any) -> None:
-    """Every bundle, oldest first, with its aliases and its quality on its own test part."""
+    """Every bundle, oldest first, with its aliases and its quality on its own test part, or why it cannot be read."""
     pointing: dict[str, list[str]] = {}
     for alias in ("champion", "challenger", "previous"):
         pointing.setdefault(store.alias(alias) or "", []).append(alias)
-    versions = store.versions()
-    if not versions:
+    bundles = store.bundles()
+    if not bundles:
         click.echo("no bundles yet", err=True)
-    for version in versions:
-        test = store.manifest(version).metrics.get("test", {})
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in test.items())
+    for version, found in bundles.items():
+        if isinstance(found, BundleError):
+            figures = f"unreadable: {str(found).removeprefix(f'{version}: ')}"
+        else:
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.get("test", {}).items())
         click.echo(f"{version}  {figures}  {' '.join(pointing.get(version, []))}".rstrip())
 
 

@@ -4,10 +4,12 @@ The same code runs on the TensorFlow and the JAX backend (`KERAS_BACKEND`); only
 taking a gradient differ. `model.predict` is never used: it costs 33 ms a call whatever the batch.
 """
 
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,7 +19,8 @@ from keras import ops
 from streamscore.core.batch import SHAPES, call_shapes
 from streamscore.core.bundle import Calibration, CategoryScale, Contributions, QuantileScale, Scale, Scaler
 from streamscore.core.feature import LARGEST
-from streamscore.errors import SettingsError
+from streamscore.errors import BundleError, SettingsError
+from streamscore.store import NETWORK, BundleFiles
 
 CLIP = 3.0
 # Rows explained per call, and Gauss–Legendre nodes on each row's path: 32 × 6 is the size of a batch
@@ -202,3 +205,23 @@ def gpu_names() -> list[str]:
 
     found = tf.config.list_physical_devices("GPU")
     return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in found]
+
+
+def scorer_of(files: BundleFiles, device: str) -> KerasScorer:
+    """The warmed scorer of a bundle's files; BundleError when network and scaler are not a model together."""
+    manifest, scaler = files.manifest, files.scaler
+    if tuple(column.feature for column in scaler.columns) != manifest.features:
+        raise BundleError(f"{manifest.version}: scaler and manifest name different features")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, NETWORK)
+        path.write_bytes(files.files[NETWORK])
+        try:
+            network = load_network(str(path))
+        except Exception as error:  # Keras raises whatever the file made it stumble over
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BundleError(f"{manifest.version}: {NETWORK} cannot be loaded: {said}") from error
+    if network.input_shape != (None, len(scaler.baseline)) or network.output_shape != (None, 1):
+        raise BundleError(f"{manifest.version}: {NETWORK} maps {network.input_shape} to {network.output_shape}")
+    scorer = KerasScorer(network, scaler, manifest.calibration, device)
+    scorer.warm()
+    return scorer

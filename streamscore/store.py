@@ -1,8 +1,10 @@
 """The model store: immutable bundle directories and the aliases that point to them.
 
     <store>/<event type>/<version>/manifest.json model.keras scaler.json golden.npz card.md report.html
-    <store>/<event type>/aliases/champion|challenger|previous        a file holding a version
+    <store>/<event type>/aliases/champion|challenger|previous        a file holding a version;
+                                                                     that of `previous` also the one before it
     <store>/<event type>/comparisons/<version>.json                  how a challenger stood beside the champion
+    <store>/<event type>/training                                    the lock of whoever trains or compares
 
 A bundle is trusted only after every file has the digest its manifest gives and its golden rows
 come out as promised. Any fsspec URL will do: a folder, S3, GCS.
@@ -11,12 +13,11 @@ come out as promised. Any fsspec URL will do: a folder, S3, GCS.
 import hashlib
 import io
 import json
+import logging
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,15 +25,15 @@ import fsspec
 import numpy as np
 from pydantic import ValidationError
 
-from streamscore.core.bundle import Bundle, Golden, Manifest, Scaler, Scorer, disagreement
+from streamscore.core.bundle import Bundle, Golden, Manifest, Scaler, disagreement
 from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, SettingsError, StoreUnreachable
+from streamscore.store_lock import locked
 
 Alias = Literal["champion", "challenger", "previous"]
 MANIFEST, NETWORK, SCALER, GOLDEN = "manifest.json", "model.keras", "scaler.json", "golden.npz"
 CARD, REPORT = "card.md", "report.html"  # for people; a bundle loads without them
-# A training that began so long ago and never ended was killed.
-ABANDONED = timedelta(hours=3)
+log = logging.getLogger("streamscore.store")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -68,15 +69,28 @@ class ModelStore:
         except Exception as error:  # the file systems of fsspec raise whatever they like
             scheme = url.partition("://")[0]  # the rest can hold a password
             raise SettingsError(f"a model store at {scheme}:// cannot be opened: {_first_line(error)}") from None
+        self._warned: set[str] = set()  # said once: who watches a store asks every few seconds
         self._root = f"{root.rstrip('/')}/{event_type}"
 
-    def versions(self) -> list[str]:
-        """Every complete bundle, oldest first; one without a manifest was never finished."""
+    def bundles(self) -> dict[str, Manifest | BundleError]:
+        """What every bundle says of itself, oldest first, then why some cannot be read; one without a manifest was
+        never finished.
+        """
         try:
             found = self._fs.glob(f"{self._root}/*/{MANIFEST}")
         except Exception as error:
             raise _unreachable("read", error) from None
-        return sorted((Path(path).parent.name for path in found), key=self._trained_at)
+        bundles = {version: self._told(version) for version in sorted(Path(path).parent.name for path in found)}
+        return dict(sorted(bundles.items(), key=_age))
+
+    def versions(self) -> list[str]:
+        """Every bundle whose manifest can be read, oldest first; a warning tells of others."""
+        bundles = self.bundles()
+        for version, found in bundles.items():
+            if isinstance(found, BundleError) and version not in self._warned:
+                self._warned.add(version)
+                log.warning("a bundle is left out: %s", found)
+        return [version for version, found in bundles.items() if isinstance(found, Manifest)]
 
     def manifest(self, version: str) -> Manifest:
         """What a bundle says of itself; its other files are not looked at."""
@@ -115,16 +129,17 @@ class ModelStore:
         return manifest
 
     def alias(self, name: Alias) -> str | None:
-        """The version an alias points to, or None."""
-        try:
-            version = str(self._fs.cat_file(f"{self._root}/aliases/{name}").decode("ascii", "replace")).strip()
-        except FileNotFoundError:
+        """The version an alias points to, or None. `previous` is the first of its file that is not the champion."""
+        held = self._held(name)
+        if held is None:
             return None
-        except Exception as error:
-            raise _unreachable("read", error) from None
-        if not VERSION.fullmatch(version):
+        versions = held.split("\n") if name == "previous" else [held]
+        if not all(map(VERSION.fullmatch, versions)):
             raise BundleError(f"alias {name} does not hold a version")
-        return version
+        if name != "previous":
+            return held
+        champion = self.alias("champion")
+        return next((version for version in versions if version != champion), None)
 
     def point(self, name: Alias, version: str) -> None:
         """Point an alias to a complete bundle, atomically."""
@@ -135,14 +150,15 @@ class ModelStore:
         """Make a verified bundle the champion, no longer challenger; the champion before it becomes `previous`."""
         self.read(version)
         champion = self.alias("champion")
-        if champion == version:
-            return
-        if champion:
-            # Not looked at: a damaged champion must not keep a good one from its place.
-            self._set_alias("previous", champion)
-        self.point("champion", version)
+        if champion != version:
+            if champion:
+                # The one before stays in the file: until the champion is written, it goes on being `previous`.
+                before = [one for one in (self._held("previous") or "").split() if one != champion]
+                # Not looked at: a damaged champion must not keep a good one from its place.
+                self._set_alias("previous", "\n".join([champion, *before[:1]]))
+            self._set_alias("champion", version)
         if self.alias("challenger") == version:
-            self._fs.rm_file(f"{self._root}/aliases/challenger")
+            self._remove(f"{self._root}/aliases/challenger")
 
     def rollback(self) -> str:
         """Make `previous` the champion again and return it; the two aliases change places."""
@@ -157,37 +173,35 @@ class ModelStore:
         self._fs.makedirs(f"{self._root}/comparisons", exist_ok=True)
         self._replace(f"{self._root}/comparisons/{version}.json", content)
 
-    @contextmanager
-    def alone(self, now: datetime) -> Iterator[None]:
-        """While it lasts nobody else trains for this store; BundleError when somebody does.
+    def alone(self, now: datetime) -> AbstractContextManager[None]:
+        """While it lasts nobody else trains or compares for this store; BundleError when somebody does."""
+        return locked(self._fs, f"{self._root}/training", now)
 
-        One that was not ended within hours is taken over. Object stores cannot promise it: there, let one trainer run.
-        """
-        path = f"{self._root}/training"
+    def _held(self, name: Alias) -> str | None:
         try:
-            self._fs.makedirs(self._root, exist_ok=True)
-            with suppress(FileNotFoundError):
-                begun = datetime.fromisoformat(self._fs.cat_file(path).decode())
-                if now - begun < ABANDONED:
-                    raise BundleError(f"another training has been under way since {begun:%Y-%m-%d %H:%M} UTC")
-                self._fs.rm_file(path)
-            self._fs.pipe_file(path, now.isoformat().encode(), mode="create")
-        except FileExistsError:
-            raise BundleError("another training has just begun") from None
-        except OSError as error:
+            return str(self._fs.cat_file(f"{self._root}/aliases/{name}").decode("ascii", "replace")).strip()
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise _unreachable("read", error) from None
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._fs.rm_file(path)
+        except Exception as error:
             raise _unreachable("written", error) from None
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                self._fs.rm_file(path)
 
-    def _set_alias(self, name: Alias, version: str) -> None:
+    def _set_alias(self, name: Alias, held: str) -> None:
         self._fs.makedirs(f"{self._root}/aliases", exist_ok=True)
-        self._replace(f"{self._root}/aliases/{name}", version.encode())
+        self._replace(f"{self._root}/aliases/{name}", held.encode())
 
-    def _trained_at(self, version: str) -> tuple[str, str]:
-        return self.manifest(version).trained_at.isoformat(), version
+    def _told(self, version: str) -> Manifest | BundleError:
+        try:
+            return self.manifest(version)
+        except StoreUnreachable:
+            raise
+        except BundleError as error:
+            return error
 
     def _read(self, version: str, name: str) -> bytes:
         if not VERSION.fullmatch(version) or not VERSION.fullmatch(name):
@@ -224,6 +238,8 @@ def load(store: ModelStore, version: str, event_type: EventType, device: str) ->
 
 def loaded(files: BundleFiles, event_type: EventType, device: str) -> Bundle:
     """The bundle of files whose digests are right, once its golden rows come out as promised."""
+    from streamscore.scorer import scorer_of  # noqa: PLC0415  the backend takes seconds to import
+
     manifest, version = files.manifest, files.manifest.version
     if manifest.event_type != event_type.name:
         raise BundleError(f"{version} scores {manifest.event_type} events, not {event_type.name}")
@@ -231,31 +247,11 @@ def loaded(files: BundleFiles, event_type: EventType, device: str) -> Bundle:
         features = event_type.features.select(manifest.features)
     except KeyError as error:
         raise BundleError(f"{version} needs the feature {error}, which {event_type.name} does not have") from None
-    bundle = Bundle(manifest, event_type, features, _scorer(files, device))
+    bundle = Bundle(manifest, event_type, features, scorer_of(files, device))
     problem = disagreement(bundle, files.golden)
     if problem:
         raise BundleError(f"{version}: {problem}")
     return bundle
-
-
-def _scorer(files: BundleFiles, device: str) -> Scorer:
-    from streamscore.scorer import KerasScorer, load_network  # noqa: PLC0415  the backend takes seconds to import
-
-    manifest, scaler = files.manifest, files.scaler
-    if tuple(column.feature for column in scaler.columns) != manifest.features:
-        raise BundleError(f"{manifest.version}: scaler and manifest name different features")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, NETWORK)
-        path.write_bytes(files.files[NETWORK])
-        try:
-            network = load_network(str(path))
-        except Exception as error:  # Keras raises whatever the file made it stumble over
-            raise BundleError(f"{manifest.version}: {NETWORK} cannot be loaded: {_first_line(error)}") from error
-    if network.input_shape != (None, len(scaler.baseline)) or network.output_shape != (None, 1):
-        raise BundleError(f"{manifest.version}: {NETWORK} maps {network.input_shape} to {network.output_shape}")
-    scorer = KerasScorer(network, scaler, manifest.calibration, device)
-    scorer.warm()
-    return scorer
 
 
 def digest(content: bytes) -> str:
@@ -267,6 +263,11 @@ def manifest_digest(manifest: Manifest) -> str:
     """The sha256 of everything that a manifest says besides it: thresholds decide, and no other file holds them."""
     said = manifest.model_dump(mode="json", exclude={"digest"})
     return digest(json.dumps(said, sort_keys=True).encode())
+
+
+def _age(bundle: tuple[str, Manifest | BundleError]) -> tuple[bool, str]:
+    found = bundle[1]
+    return (False, found.trained_at.isoformat()) if isinstance(found, Manifest) else (True, "")
 
 
 def _unreachable(how: str, error: Exception) -> StoreUnreachable:

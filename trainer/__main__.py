@@ -48,18 +48,22 @@ def once(archive: str, event_type: str, store: str, as_of: datetime | None, prom
     from streamscore.archive_read import Rows
 
     # These take seconds to import: what was typed is looked at first.
+    from trainer.comparison import waits
     from trainer.evaluate import doubt
     from trainer.run import Job, Progress, Source, place, train_once
 
-    models = ModelStore(store, chosen.name)
-    rows = Rows(as_of=as_of and as_of.replace(tzinfo=UTC))
-    job = Job(chosen, models, settings, datetime.now(UTC))
-    manifest = train_once(Source(archive, rows), job, Progress(say, say_epoch))
-    alias, judgement = place(models, manifest, promote), manifest.metrics["judgement"]
-    test = manifest.metrics["test"]
+    models, now = ModelStore(store, chosen.name), datetime.now(UTC)
+    source = Source(archive, Rows(as_of=as_of and as_of.replace(tzinfo=UTC)))
+    with models.alone(now):
+        manifest = train_once(source, Job(chosen, models, settings, now), Progress(say, say_epoch))
+        judgement, test = manifest.metrics["judgement"], manifest.metrics["test"]
+        taken = not promote and judgement["verdict"] != "reject" and waits(archive, chosen, models, settings)
+        alias, why = place(models, manifest, promote, taken)
     say(f"{manifest.version}: {judgement['verdict']}" + (f", it is the {alias} of {chosen.name}" if alias else ""))
-    for reason in judgement["reasons"]:
+    for reason in filter(None, (*judgement["reasons"], why)):
         say(f"  {reason}")
+    if taken and not alias:
+        say("  the challenger waits for its answers and keeps its place")
     say(f"test: AUC {test['auc']:.4f}, average precision {test['average_precision']:.4f}, ECE {test['ece']:.5f}")
     for name, figures in manifest.metrics["baselines"].items():
         say(f"  beside {name}: AUC {figures['auc']:.4f}, average precision {figures['average_precision']:.4f}")
@@ -132,12 +136,14 @@ def compare(archive: str, event_type: str, store: str, values: tuple[str, ...]) 
     chosen, settings = find(event_type), parsed(values)
     from trainer.comparison import compared, settle
 
-    models = ModelStore(store, chosen.name)
-    found = compared(archive, chosen, models, settings)
+    models, now = ModelStore(store, chosen.name), datetime.now(UTC)
+    with models.alone(now):
+        found = compared(archive, chosen, models, settings)
+        promoted = found is not None and settle(models, found, now)
     if found is None:
         say(f"there is no challenger of {chosen.name} beside a champion")
-        return
-    say(f"{found.challenger} beside {found.champion}: {found.said(settle(models, found, datetime.now(UTC)))}")
+    else:
+        say(f"{found.challenger} beside {found.champion}: {found.said(promoted)}")
 
 
 def say_epoch(epoch: "Epoch") -> None:

@@ -15,13 +15,15 @@ import pyarrow.compute as pc
 from streamscore.archive_read import Archive, Rows
 from streamscore.archive_shadow import shadowed
 from streamscore.core.event_type import EventType
-from streamscore.store import ModelStore
+from streamscore.errors import BundleError, StoreUnreachable
+from streamscore.store import Alias, ModelStore
 from trainer.bootstrap import blocks_of
 from trainer.gates import Case, Gate, Verdict, shadow_gates, verdict
 from trainer.ordered import ANSWER, Tally, answered
 from trainer.settings import TrainingSettings
 from trainer.thresholds import expected_alerts
 
+PAIR: tuple[Alias, Alias] = ("champion", "challenger")
 # What of a label its answer is made of.
 TOLD = ("event_id", "occurred_at", "label", "labelled_at")
 
@@ -88,7 +90,7 @@ def compared(url: str, event_type: EventType, store: ModelStore, settings: Train
             validation_positives=positives,
             profiles={},
             rates=(0.0, 0.0),
-            promised=before.metrics["test"]["average_precision"],
+            promised=before.metrics.get("test", {}).get("average_precision", 0.0),
             seed=settings.seed,
         )
         found += shadow_gates(case, settings.gates)
@@ -105,17 +107,41 @@ def compared(url: str, event_type: EventType, store: ModelStore, settings: Train
 
 
 def settle(store: ModelStore, found: Comparison, now: datetime) -> bool:
-    """Keep what was found beside the bundles, and promote the challenger if it may be; whether it was.
+    """Promote the challenger if it may be, and keep what was found beside the bundles; whether it was promoted.
 
     Nothing is promoted when the aliases are not what they were.
     """
-    note = {**found._asdict(), "compared_at": now.isoformat()}
-    store.note(found.challenger, json.dumps(note, indent=1).encode())
     same = (store.alias("champion"), store.alias("challenger")) == (found.champion, found.challenger)
-    if found.verdict != "promote" or not same:
+    promoted = found.verdict == "promote" and same
+    if promoted:
+        store.promote(found.challenger)
+    note = {**found._asdict(), "promoted": promoted, "compared_at": now.isoformat()}
+    store.note(found.challenger, json.dumps(note, indent=1).encode())
+    return promoted
+
+
+def readable(store: ModelStore) -> bool:
+    """Whether challenger and champion are there with the right digests: else they can never be compared."""
+    try:
+        for name in PAIR:
+            version = store.alias(name)
+            if version is None:
+                return False
+            store.read(version)
+    except StoreUnreachable:
+        return True
+    except BundleError:
         return False
-    store.promote(found.challenger)
     return True
+
+
+def waits(url: str, event_type: EventType, store: ModelStore, settings: TrainingSettings) -> bool:
+    """Whether the challenger waits for its answers, and keeps its place; also where that cannot be found out."""
+    try:
+        found = compared(url, event_type, store, settings)
+    except Exception:  # what is new is trained already: it gets its place whatever is wrong with another
+        return readable(store)
+    return found is not None and found.open and readable(store)
 
 
 def _mature(archive: Archive, event_type: EventType, models: tuple[str, str]) -> _Both:

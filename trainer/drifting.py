@@ -1,7 +1,7 @@
 """Whether what could be learnt since the newest bundle lies otherwise than what that was trained on."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from streamscore.archive_read import Rows
 from streamscore.core.bundle import RISK, Manifest
@@ -14,6 +14,9 @@ from trainer.metrics import TrainerMetrics
 # Features named in a sentence.
 NAMED = 3
 
+# A bundle of a time further ahead is of a clock that was wrong, and would else be the newest until then.
+SKEW = timedelta(days=1)
+
 log = logging.getLogger("trainer.watch")
 
 
@@ -24,7 +27,10 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
     drift, of which that bundle's own test part was already told, is no reason until it went as far again.
     """
     try:
-        newest = store.read(store.versions()[-1]).manifest
+        version = newest_of(store, now) or next(reversed(store.versions()), None)
+        if version is None:
+            return ""
+        newest = store.read(version).manifest
         found = drift(url, event_type, newest, Rows(until=now - event_type.maturity))
     except (StreamScoreError, MemoryError) as error:
         metrics.drift_looks.labels("failed").inc()
@@ -38,10 +44,15 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
     return _said(newest, further) if further else ""
 
 
+def newest_of(store: ModelStore, now: datetime) -> str | None:
+    """The newest bundle, whatever became of it; None where there is none but of a time to come."""
+    return next((v for v in reversed(store.versions()) if store.manifest(v).trained_at < now + SKEW), None)
+
+
 def _known(newest: Manifest) -> dict[str, float]:
     """How far features and risks of the bundle's own test part were from its training."""
     features = {name: moved["psi"] for name, moved in newest.metrics.get("drift", {}).items()}
-    return features | {RISK: newest.metrics["stability"]["validation"]["psi"]}
+    return features | {RISK: newest.metrics.get("stability", {}).get("validation", {}).get("psi", 0.0)}
 
 
 def _said(newest: Manifest, moved: list[Moved]) -> str:

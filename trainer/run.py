@@ -101,16 +101,28 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
 
 
-def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> str | None:
+class Placed(NamedTuple):
+    """The alias that a bundle got, None for none, and why it is not the champion although its verdict was promotion."""
+
+    alias: str | None
+    why: str = ""
+
+
+def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> Placed:
     """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
 
-    While the challenger's place is `taken` by one that waits for its answers, another does not get it.
+    A champion that it was not judged beside is not replaced. While the challenger's place is `taken` by one that waits
+    for its answers, another does not get it.
     """
-    verdict = "promote" if promote else manifest.metrics["judgement"]["verdict"]
-    if verdict == "promote":
+    judgement, champion = manifest.metrics["judgement"], store.alias("champion")
+    if promote or (judgement["verdict"] == "promote" and champion in (judgement["champion"], manifest.version)):
         store.promote(manifest.version)
-        return "champion"
-    if verdict == "shadow" and not taken:
-        store.point("challenger", manifest.version)
-        return "challenger"
-    return None
+        return Placed("champion")
+    why = ""
+    if judgement["verdict"] == "promote":
+        was, now = judgement["champion"] or "none", champion or "none"
+        why = f"it was judged beside the champion {was}, and the champion is {now} now"
+    if judgement["verdict"] == "reject" or taken:
+        return Placed(None, why)
+    store.point("challenger", manifest.version)
+    return Placed("challenger", why)

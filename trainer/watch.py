@@ -15,8 +15,8 @@ from streamscore.core.event_type import EventType
 from streamscore.core.history import EntityHistory
 from streamscore.errors import StreamScoreError
 from streamscore.store import ModelStore
-from trainer.comparison import compared, settle
-from trainer.drifting import drifted
+from trainer.comparison import compared, readable, settle
+from trainer.drifting import drifted, newest_of
 from trainer.metrics import TrainerMetrics
 from trainer.run import Job, Progress, Source, place, train_once
 from trainer.settings import TrainingSettings
@@ -42,33 +42,47 @@ class Watch(NamedTuple):
     drift_every: timedelta | None = None
 
 
+class Looks(NamedTuple):
+    """When a challenger is next compared, and when drift is next looked for."""
+
+    compare_at: datetime
+    drift_at: datetime
+
+
 def watch(
     what: Watch, metrics: TrainerMetrics, clock: Callable[[], datetime], stopped: Callable[[float], bool]
 ) -> None:
-    """Retrain until stopped; `stopped` waits so many seconds and says whether to stop."""
-    compare_at = drift_at = datetime.min.replace(tzinfo=UTC)
-    wait = 0.0
+    """Retrain until stopped; `stopped` waits so many seconds and says whether to stop.
+
+    Whatever goes wrong in a turn is said and counted, and tried again after a while.
+    """
+    looks, wait = Looks(*[datetime.min.replace(tzinfo=UTC)] * 2), 0.0
     while not stopped(wait):
-        wait, now = LOOK_SECONDS, clock()
-        if due(what, now):
-            wait = LOOK_SECONDS if retrained(what, metrics, now) else AGAIN_SECONDS
-            continue
-        if now >= compare_at:
-            compare_at = now + min(COMPARE_EVERY, what.every)
-            _by_the_day(what, metrics, now)
-        if what.drift_every and now >= drift_at:
-            wait = LOOK_SECONDS if followed(what, metrics, now) else AGAIN_SECONDS
-            drift_at = now + what.drift_every if wait == LOOK_SECONDS else now
+        try:
+            wait, looks = _turn(what, metrics, clock(), looks)
+        except Exception as error:  # a full disk, a manifest that lacks something, whatever a library raises
+            _failed(metrics, "nothing was done", error)
+            wait = AGAIN_SECONDS
+
+
+def _turn(what: Watch, metrics: TrainerMetrics, now: datetime, looks: Looks) -> tuple[float, Looks]:
+    """One look at what is due; how long to wait for the next, and what is due then."""
+    if due(what, now):
+        return LOOK_SECONDS if retrained(what, metrics, now) else AGAIN_SECONDS, looks
+    if now >= looks.compare_at:
+        _by_the_day(what, metrics, now)
+        looks = looks._replace(compare_at=now + min(COMPARE_EVERY, what.every))
+    if what.drift_every and now >= looks.drift_at:
+        if not followed(what, metrics, now):
+            return AGAIN_SECONDS, looks
+        looks = looks._replace(drift_at=now + what.drift_every)
+    return LOOK_SECONDS, looks
 
 
 def due(what: Watch, now: datetime) -> bool:
-    """Whether the newest bundle, whatever became of it, is as old as it may be; not while the store does not answer."""
-    try:
-        versions = what.store.versions()
-        return not versions or now - what.store.manifest(versions[-1]).trained_at >= what.every
-    except StreamScoreError as error:
-        log.warning("%s", error)
-        return False
+    """Whether the newest bundle, whatever became of it, is as old as it may be. BundleError of the store."""
+    version = newest_of(what.store, now)
+    return version is None or now - what.store.manifest(version).trained_at >= what.every
 
 
 def followed(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
@@ -89,19 +103,17 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
             waits = challenged(what, metrics, now)
             job = Job(what.event_type, what.store, what.settings, now)
             manifest = train_once(Source(what.url, _rows(what, now)), job, Progress(log.info, lambda _: None))
-            alias = place(what.store, manifest, promote=False, taken=waits)
-    except (StreamScoreError, MemoryError) as error:
-        metrics.failures.inc()
-        log.error("no model was trained: %s", error)
+            alias, why = place(what.store, manifest, promote=False, taken=waits)
+    except Exception as error:
+        _failed(metrics, "no model was trained", error)
         return None
     finally:
         metrics.running.set(0)
         metrics.duration.set(time.monotonic() - begun)
     _tell(metrics, manifest, now)
     judgement = manifest.metrics["judgement"]
-    log.info(
-        "%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", "; ".join(judgement["reasons"])
-    )
+    reasons = "; ".join(filter(None, (*judgement["reasons"], why)))
+    log.info("%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", reasons)
     return manifest
 
 
@@ -117,22 +129,29 @@ def _by_the_day(what: Watch, metrics: TrainerMetrics, now: datetime) -> None:
 def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
     """Compare the challenger with the champion, and promote it if it may be; whether it waits for more answers.
 
-    A comparison that fails is said and counted, and leaves everything as it was: who waits goes on waiting.
+    A comparison that fails is said and counted, and leaves everything as it was: who waits goes on waiting, but for a
+    challenger that cannot be read, or that stands beside a champion that cannot be.
     """
     try:
         found = compared(what.url, what.event_type, what.store, what.settings)
         if found is None:
             return False
         promoted = settle(what.store, found, now)
-    except (StreamScoreError, MemoryError) as error:
-        metrics.failures.inc()
-        log.error("no challenger was compared: %s", error)
-        return True
+    except Exception as error:
+        _failed(metrics, "no challenger was compared", error)
+        return readable(what.store)
     metrics.comparisons.labels(found.verdict).inc()
     for name, value in found.figures.items():
         metrics.comparison.labels(name).set(value)
     log.info("%s beside %s: %s", found.challenger, found.champion, found.said(promoted))
-    return found.open
+    return found.open and readable(what.store)
+
+
+def _failed(metrics: TrainerMetrics, what: str, error: Exception) -> None:
+    """An error that can be expected is a sentence; of any other the log has where it came from."""
+    metrics.failures.inc()
+    expected = isinstance(error, StreamScoreError | MemoryError)
+    log.error("%s: %s", what, error if expected else f"{type(error).__name__}: {error}", exc_info=not expected)
 
 
 def _rows(what: Watch, now: datetime) -> Rows:

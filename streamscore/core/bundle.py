@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
 from streamscore.core.bins import Bins, bins_of
 from streamscore.core.catalogue import Limits, decode
@@ -142,7 +142,7 @@ class Manifest(_Value):
     features: tuple[str, ...]
     calibration: Calibration
     thresholds: Thresholds
-    trained_at: datetime
+    trained_at: AwareDatetime
     data: dict[str, Any]
     metrics: dict[str, Any]
     settings: dict[str, Any]

@@ -3,25 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from streamscore.archive import TIME
 from streamscore.cli import cli as streamscore
-from streamscore.core.bundle import Thresholds
 from streamscore.core.event_type import EventType
 from streamscore.core.transaction import TRANSACTION
-from streamscore.delta import Table
 from streamscore.errors import ArchiveUnreachable, BundleError
 from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
-from tests.samples import StubScorer, bundle, by_amount
-from tests.trained import START, write_table
+from tests.compared import DAY, NOW, ROWS, SETTINGS, WORLD, World, store_of_three, write_shadow, write_world
 from trainer import watch as watching
 from trainer.__main__ import cli
 from trainer.comparison import Comparison, compared, settle
@@ -29,70 +24,7 @@ from trainer.metrics import TrainerMetrics
 from trainer.settings import GateSettings, TrainingSettings
 from trainer.watch import Watch, challenged
 
-ROWS, DAYS, CUSTOMERS = 12_000, 40, 1500
-DAY = 86_400_000_000
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-SETTINGS = TrainingSettings()
-Risks = Callable[["World"], np.ndarray]
-
-
-class World(NamedTuple):
-    """Events with their true risks, and their answers, drawn from these."""
-
-    at: np.ndarray  # µs since 1970
-    truth: np.ndarray
-    label: np.ndarray
-    noise: np.ndarray
-
-    def blurred(self, share: float) -> np.ndarray:
-        """Calibrated risks that know less of the truth, the larger the share of events that are taken for average."""
-        return np.where(self.noise < share, self.truth.mean(), self.truth)
-
-
-def world() -> World:
-    random = np.random.default_rng(4)
-    truth = 1 / (1 + np.exp(5.5 - 2.5 * random.normal(size=ROWS)))
-    at = START + np.sort(random.integers(0, DAYS * DAY, ROWS))
-    return World(at, truth, random.random(ROWS) < truth, random.random(ROWS))
-
-
-WORLD = world()
-
-
-def write_world(folder: Path) -> None:
-    """Events and labels as an import holds them; what nobody complained about has no label."""
-    ids = [f"e{row}" for row in range(ROWS)]
-    times = pa.array(WORLD.at, TIME)
-    customers = [f"c{row % CUSTOMERS}" for row in range(ROWS)]
-    write_table(folder / "events", {"event_id": ids, "occurred_at": times, "customer_id": customers})
-    told = np.flatnonzero(WORLD.label)
-    write_table(
-        folder / "labels",
-        {
-            "event_id": [ids[row] for row in told],
-            "occurred_at": times.take(pa.array(told)),
-            "label": [True] * len(told),
-            "labelled_at": pa.array(WORLD.at[told] + 3 * DAY, TIME),
-        },
-    )
-
-
-def write_shadow(folder: Path, risks: np.ndarray, models: tuple[str, str] = ("v1", "v2")) -> None:
-    """What a champion and a challenger said of each event, and of some of them twice."""
-    rows = np.concatenate([np.arange(ROWS), np.arange(0, ROWS, 7)])
-    columns = {
-        "event_id": [f"e{row}" for row in rows],
-        "customer_id": [f"c{row % CUSTOMERS}" for row in rows],
-        "occurred_at": pa.array(WORLD.at[rows], TIME),
-        "risk": risks[rows],
-        "champion_risk": WORLD.blurred(0.3)[rows],
-        "champion": [models[0]] * len(rows),
-        "model": [models[1]] * len(rows),
-        "date": pa.array([NOW.date()] * len(rows), pa.date32()),
-    }
-    table = Table(str(folder / "shadow"))
-    before = table.reached([("s", 0)])
-    table.append(pa.table(columns), before, {("s", 0): before.get(("s", 0), 0) + len(rows)})
+Risks = Callable[[World], np.ndarray]
 
 
 @pytest.fixture
@@ -103,20 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    """A store with the champion v1, the challenger v2 and others."""
-    found = ModelStore(str(tmp_path / "models"), "transaction")
-    template = bundle(TRANSACTION, StubScorer(by_amount)).manifest
-    review = float(np.quantile(WORLD.truth, 0.99))
-    for version in ("v1", "v2", "v3"):
-        changed = {
-            "version": version,
-            "thresholds": Thresholds(review=review, decline=min(1.0, review * 1.2)),
-            "metrics": {"test": {"average_precision": 0.3}},
-        }
-        found.write(template.model_copy(update=changed), {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
-    found.promote("v1")
-    found.point("challenger", "v2")
-    return found
+    return store_of_three(tmp_path / "models")
 
 
 def found(folder: Path, store: ModelStore, settings: TrainingSettings = SETTINGS) -> Comparison:
@@ -184,6 +103,7 @@ def test_a_promotion_is_undone_in_one_step(folder: Path, store: ModelStore, tmp_
     assert compared(str(folder), TRANSACTION, store, SETTINGS) is None
     kept = json.loads((tmp_path / "models" / "transaction" / "comparisons" / "v2.json").read_text())
     assert (kept["verdict"], kept["champion"], kept["compared_at"]) == ("promote", "v1", NOW.isoformat())
+    assert kept["promoted"]
     assert {gate["name"] for gate in kept["gates"]} == {"positives", "floors", "champion", "calibration", "alerts"}
 
 
@@ -283,17 +203,3 @@ def test_the_command(folder: Path, store: ModelStore, tmp_path: Path) -> None:
     assert "v2 beside v1: it is the champion; " in done.output
     assert "average precision less the champion's is +0." in done.output
     assert "there is no challenger of transaction" in CliRunner().invoke(cli, arguments).output
-
-
-@pytest.mark.parametrize(("waits", "challenger"), [(True, "v2"), (False, "v3")])
-def test_a_challenger_that_waits_keeps_its_place(
-    what: Watch, waits: bool, challenger: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each week's candidate that shows too little would else end the comparison before its answers are in."""
-    manifest = what.store.manifest("v3")
-    manifest = manifest.model_copy(update={"metrics": {"judgement": {"verdict": "shadow", "reasons": []}}})
-    monkeypatch.setattr(watching, "challenged", lambda *_: waits)
-    monkeypatch.setattr(watching, "train_once", lambda *_: manifest)
-    monkeypatch.setattr(watching, "_tell", lambda *_: None)
-    assert watching.retrained(what, TrainerMetrics(), NOW) == manifest
-    assert what.store.alias("challenger") == challenger

@@ -1,4 +1,4 @@
-"""The model store's rules: immutable bundles, atomic aliases, promotion and rollback; no network is loaded."""
+"""The model store's rules: immutable bundles and atomic aliases; no network is loaded."""
 
 import json
 import os
@@ -54,15 +54,6 @@ def test_a_manifest_vouches_for_itself(store: ModelStore, tmp_path: Path) -> Non
             store.read("v1")
     path.write_text(json.dumps(written))
     assert store.read("v1").files == FILES
-
-
-def test_the_challenger_that_is_promoted_is_one_no_more(store: ModelStore) -> None:
-    """A promoted challenger loses that alias; another challenger keeps it."""
-    store.point("challenger", "v1")
-    store.promote("v2")
-    assert store.alias("challenger") == "v1"
-    store.promote("v1")
-    assert store.alias("challenger") is None
 
 
 def test_versions_are_ordered_by_age(store: ModelStore) -> None:
@@ -204,28 +195,22 @@ def test_aliases_change_at_once(store: ModelStore, monkeypatch: pytest.MonkeyPat
     assert store.alias("champion") == "v1"
 
 
-def test_promote_and_roll_back(store: ModelStore) -> None:
-    """Promotion keeps the champion before as `previous`; rolling back changes the two, again and again."""
-    store.promote("v1")
-    assert (store.alias("champion"), store.alias("previous")) == ("v1", None)
-    with pytest.raises(BundleError, match="no previous champion"):
-        store.rollback()
-    store.promote("v2")
-    assert (store.alias("champion"), store.alias("previous")) == ("v2", "v1")
-    store.promote("v2")
-    assert store.alias("previous") == "v1"
-    assert store.rollback() == "v1"
-    assert (store.alias("champion"), store.alias("previous")) == ("v1", "v2")
-    assert store.rollback() == "v2"
+def test_a_manifest_that_cannot_be_read_hides_no_other_bundle(store: ModelStore, tmp_path: Path) -> None:
+    """It is left out of the versions, and `models list` says of it why, and lists the others."""
+    (tmp_path / "transaction" / "v1" / MANIFEST).write_text("{")
+    assert store.versions() == ["v2"]
+    done = CliRunner().invoke(cli, ["models", "list", "--store", str(tmp_path), "--event-type", "transaction"])
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["v2", "v1"]
+    assert "v1  unreadable: manifest.json is not a manifest" in done.stdout
 
 
-def test_a_damaged_bundle_is_not_promoted(store: ModelStore, tmp_path: Path) -> None:
-    """Promotion verifies the digests first, and leaves the aliases as they are when they are wrong."""
-    store.promote("v1")
-    (tmp_path / "transaction" / "v2" / NETWORK).write_bytes(b"evil")
-    with pytest.raises(BundleError, match="digest"):
-        store.promote("v2")
-    assert (store.alias("champion"), store.alias("previous")) == ("v1", None)
+def test_a_time_without_a_zone_is_none(store: ModelStore, tmp_path: Path) -> None:
+    """When a bundle was trained is compared with the clock: a manifest that leaves it open is not read."""
+    path = tmp_path / "transaction" / "v1" / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"trained_at": "2026-06-01T00:00:00"}))
+    with pytest.raises(BundleError, match=r"v1: manifest\.json is not a manifest"):
+        store.manifest("v1")
 
 
 @pytest.mark.parametrize("url", ["foo://u:hunter2@x", "github://hunter2", "zip:///no/hunter2"])

@@ -19,7 +19,7 @@ from trainer.__main__ import cli, parsed
 from trainer.evaluate import doubt
 from trainer.fit import BestEpoch, calibrate, fit, logits
 from trainer.part import Part
-from trainer.run import Job, Source, place, train_once
+from trainer.run import Job, Placed, Source, place, train_once
 from trainer.scaling import fit_scaler
 from trainer.settings import TrainingSettings
 
@@ -87,7 +87,9 @@ def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytes
     assert first.settings["seed"] == 0
     assert judgements[0]["champion"] is None
     assert stores[0].alias("champion") is None
-    assert place(stores[0], first.model_copy(update={"metrics": {"judgement": judgements[0]}}), True) == "champion"
+    assert (
+        place(stores[0], first.model_copy(update={"metrics": {"judgement": judgements[0]}}), True).alias == "champion"
+    )
 
 
 def test_a_fit_that_runs_away(parts: tuple[Any, ...]) -> None:
@@ -124,7 +126,7 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     weak = trained_manifest("transaction").model_copy(deep=True)
     weak.metrics["test"]["average_precision"] = 0.0
     monkeypatch.setattr("trainer.run.train_once", lambda *_: weak)
-    monkeypatch.setattr("trainer.run.place", lambda *_: "champion")
+    monkeypatch.setattr("trainer.run.place", lambda *_: Placed("champion"))
     arguments = ["once", "--archive", str(tmp_path), "--event-type", "transaction", "--store", str(tmp_path)]
     done = CliRunner().invoke(cli, arguments)
     assert (done.exit_code, done.stdout) == (0, "")

@@ -1,5 +1,6 @@
 """Retraining unattended, in simulated time: when it is due, what becomes of its models, and of runs that fail."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,16 +9,20 @@ import pytest
 from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
-from streamscore.errors import DataError, StoreUnreachable
-from streamscore.store import ModelStore
+from streamscore.core.bundle import Manifest
+from streamscore.errors import BundleError, DataError, StoreUnreachable, StreamScoreError
+from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
+from tests.samples import StubScorer, bundle, by_amount
 from tests.trained import QUICK, one_shape, simulated, write_archive
 from trainer.__main__ import cli
 from trainer.metrics import TrainerMetrics
+from trainer.run import place
 from trainer.settings import GateSettings
 from trainer.watch import Watch, due, retrained, watch
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
+TEMPLATE = bundle(APPLICATION, StubScorer(by_amount)).manifest
 # Models fitted in a second are no good ones.
 LENIENT = GateSettings(lift=1, calibration=0.9, most_alert_change=1e6, positives=2, margin=0.9, promise=0)
 
@@ -41,6 +46,12 @@ def what(archive: Path, tmp_path: Path) -> Watch:
 
 def value(metrics: TrainerMetrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(f"streamscore_training_{name}", labels) or 0.0
+
+
+def kept(store: ModelStore, version: str, trained_at: datetime) -> None:
+    """Add a bundle of a time, of no use otherwise."""
+    manifest = TEMPLATE.model_copy(update={"version": version, "trained_at": trained_at})
+    store.write(manifest, {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"})
 
 
 def test_it_trains_when_a_week_has_passed(what: Watch) -> None:
@@ -113,14 +124,113 @@ def test_one_at_a_time(what: Watch) -> None:
         pass
 
 
-def test_a_store_that_does_not_answer(what: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is due that could not be written; it is asked again."""
+def test_a_model_is_promoted_over_whom_it_was_judged_beside_alone(
+    what: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator promoted another one while it was trained: that one stays, and the sentence says so."""
+    for version in ("v1", "v2", "v3"):
+        kept(what.store, version, MONDAY)
+    what.store.promote("v1")
+    judgement = {"judgement": {"verdict": "promote", "reasons": ["every gate holds"], "champion": "v1"}}
 
-    def gone(_: ModelStore) -> list[str]:
-        raise StoreUnreachable("the model store cannot be read: gone")
+    def trained(*_: object) -> Manifest:
+        what.store.promote("v3")
+        return what.store.manifest("v2").model_copy(update={"metrics": judgement})
 
-    monkeypatch.setattr(ModelStore, "versions", gone)
-    assert not due(what, MONDAY)
+    monkeypatch.setattr("trainer.watch.train_once", trained)
+    monkeypatch.setattr("trainer.watch._tell", lambda *_: None)
+    caplog.set_level("INFO")
+    assert retrained(what, TrainerMetrics(), MONDAY)
+    assert (what.store.alias("champion"), what.store.alias("challenger")) == ("v3", "v2")
+    assert "it was judged beside the champion v1, and the champion is v3 now" in caplog.text
+
+
+@pytest.mark.parametrize(("promote", "verdict", "taken", "champion", "alias"), [
+    (False, "promote", True, "v1", "champion"),
+    (False, "promote", False, "v3", "challenger"),
+    (False, "promote", True, "v3", None),
+    (True, "promote", False, "v3", "champion"),
+    (False, "promote", False, "v2", "champion"),
+    (False, "shadow", True, "v1", None),
+    (True, "reject", True, "v3", "champion"),
+    (False, "reject", False, "v1", None),
+])  # fmt: skip
+def test_the_place_of_a_model_judged_beside_v1(
+    tmp_path: Path, promote: bool, verdict: str, taken: bool, champion: str, alias: str | None
+) -> None:
+    """By its verdict, who is champion when it is placed, and whether a challenger waits; `promote` overrules all."""
+    store = ModelStore(str(tmp_path), "application")
+    judgement = {"judgement": {"verdict": verdict, "reasons": [], "champion": "v1"}}
+    for version in ("v1", "v2", "v3"):
+        kept(store, version, MONDAY)
+    store.promote(champion)
+    placed = place(store, store.manifest("v2").model_copy(update={"metrics": judgement}), promote, taken)
+    assert placed.alias == alias
+    assert bool(placed.why) == (verdict == "promote" and alias != "champion")
+    assert store.alias("champion") == ("v2" if alias == "champion" else champion)
+    assert store.alias("challenger") == ("v2" if alias == "challenger" else None)
+
+
+@pytest.mark.parametrize("error", [StoreUnreachable("gone"), OSError(28, "No space left on device"), KeyError("test")])
+def test_watch_lives_on(
+    what: Watch, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes wrong in a turn is counted, said, and tried again after a while; the unexpected with its trace."""
+    metrics, waited = TrainerMetrics(), list[float]()
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    def stopped(seconds: float) -> bool:
+        waited.append(seconds)
+        return len(waited) > 2
+
+    for name in ("trainer.watch.due", "trainer.watch.train_once", "trainer.run.tempfile.TemporaryDirectory"):
+        monkeypatch.setattr(name, fails)
+        waited.clear()
+        watch(what, metrics, lambda: MONDAY, stopped)
+        assert waited == [0, 600, 600]
+        assert str(error) in caplog.text
+        assert ("Traceback" in caplog.text) == (not isinstance(error, StreamScoreError))
+        monkeypatch.undo()
+    assert value(metrics, "failures_total") == 6
+    assert value(metrics, "running") == 0
+    with what.store.alone(MONDAY):
+        pass
+
+
+def test_what_cannot_be_read_does_not_stop_retraining(
+    what: Watch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken manifest of some old bundle is left out, with a warning, once."""
+    kept(what.store, "v1", MONDAY)
+    for version, content in (("old", "{"), ("odd", "[]"), ("latin", "\xff")):
+        (tmp_path / "application" / version).mkdir()
+        (tmp_path / "application" / version / "manifest.json").write_bytes(content.encode("latin-1"))
+    assert not due(what, MONDAY + WEEK / 2)
+    assert due(what, MONDAY + WEEK)
+    assert caplog.text.count("a bundle is left out: old: manifest.json is not a manifest") == 1
+
+
+def test_a_bundle_of_a_time_to_come_does_not_stop_retraining(what: Watch) -> None:
+    """A clock that was wrong once: the newest of the others counts, or there is none."""
+    kept(what.store, "v9", MONDAY + 500 * WEEK)
+    assert due(what, MONDAY)
+    kept(what.store, "v1", MONDAY)
+    assert not due(what, MONDAY + WEEK / 2)
+    assert due(what, MONDAY + WEEK)
+
+
+@pytest.mark.parametrize("command", ["once", "compare"])
+def test_the_commands_run_alone(what: Watch, tmp_path: Path, command: str) -> None:
+    """While another run is under way they are refused, and told by whom."""
+    arguments = [command, "--archive", what.url, "--event-type", "application", "--store", str(tmp_path)]
+    with what.store.alone(datetime.now(UTC)):
+        done = CliRunner().invoke(cli, arguments)
+    assert isinstance(done.exception, BundleError)
+    assert "another run has been under way for this model store since 2" in str(done.exception)
+    assert f"process {os.getpid()} on " in str(done.exception)
+    assert what.store.versions() == []
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
