@@ -18,7 +18,7 @@ from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import Alias, ModelStore
 from trainer.bootstrap import blocks_of
-from trainer.gates import Case, Gate, Verdict, shadow_gates, verdict
+from trainer.gates import Case, Gate, Verdict, promise, shadow_gates, verdict
 from trainer.ordered import ANSWER, Tally, answered
 from trainer.settings import TrainingSettings
 from trainer.thresholds import expected_alerts
@@ -90,7 +90,7 @@ def compared(url: str, event_type: EventType, store: ModelStore, settings: Train
             validation_positives=positives,
             profiles={},
             rates=(0.0, 0.0),
-            promised=before.metrics.get("test", {}).get("average_precision", 0.0),
+            promised=promise(before.metrics),
             seed=settings.seed,
         )
         found += shadow_gates(case, settings.gates)

@@ -7,7 +7,7 @@ A gate that does not hold rejects the model, where it shows a fault, or leaves i
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -59,6 +59,11 @@ class Case:
     promised: float = 0.0
     unjudged: str = ""
     seed: int = 0
+
+
+def promise(metrics: Mapping[str, Any]) -> float:
+    """The average precision that a model's metrics say it had when it was trained; 0 where they say nothing of it."""
+    return float(metrics.get("test", {}).get("average_precision", 0.0))
 
 
 def gates(case: Case, settings: GateSettings) -> list[Gate]:

@@ -10,7 +10,7 @@ from streamscore.errors import BundleError
 from streamscore.store import ModelStore, load
 from trainer.bootstrap import blocks_of
 from trainer.bundling import PROFILED, Scaled, Trained, profiles
-from trainer.gates import Case, gates, verdict
+from trainer.gates import Case, gates, promise, verdict
 from trainer.groups import fields_of, groups
 from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
@@ -96,7 +96,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         parity=float(np.abs(risks[:PARITY_ROWS] - bundle.scorer.risks(some)).max(initial=0.0)),
         seconds={rows: _seconds(bundle, some, rows) for rows in TIMED},
         size=size,
-        promised=before.metrics["test"]["average_precision"] if champion.bundle else 0.0,
+        promised=promise(before.metrics) if champion.bundle else 0.0,
         unjudged=champion.unjudged,
         seed=settings.seed,
     )
