@@ -13,6 +13,7 @@ from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
 from trainer.boosting import Library, Part, staged, tuned
 from trainer.distil import fitted_to_all
+from trainer.evaluate import with_values
 from trainer.fit import logits
 from trainer.part import whole
 from trainer.scaling import fit_scaler, scaled
@@ -80,7 +81,7 @@ def _boosted(library: Library) -> Callable[[Lesson], np.ndarray]:
 def _hist_gradient_boosting(given: Lesson) -> np.ndarray:
     """scikit-learn's boosting with the best of 40 random draws, by the AUC of a fifth of the training part."""
     whole_matrix, labels = given.train
-    known = ~np.isnan(whole_matrix).all(axis=0)  # scikit-learn cannot bin a column without a value
+    known = with_values(whole_matrix)
     matrix, test = whole_matrix[:, known], given.test[:, known]
     categorical = np.array([feature.categories > 0 for feature in given.event_type.features.features])[known]
     random, seed = np.random.default_rng(given.settings.seed), given.settings.seed

@@ -107,7 +107,7 @@ def baselines(train: Part, test: Part, seed: int) -> dict[str, np.ndarray]:
     columns = np.concatenate([np.asarray(chunk.scaled()) for chunk in few.chunks()])
     logistic = LogisticRegression(max_iter=300).fit(columns, few.labels)
     matrix = few.features()
-    known = ~np.isnan(matrix).all(axis=0)  # scikit-learn cannot bin a column without a value
+    known = with_values(matrix)
     boosting = HistGradientBoostingClassifier(random_state=seed).fit(matrix[:, known], few.labels)
     found = [
         (logistic.predict_proba(chunk.scaled())[:, 1], boosting.predict_proba(chunk.features()[:, known])[:, 1])
@@ -118,6 +118,11 @@ def baselines(train: Part, test: Part, seed: int) -> dict[str, np.ndarray]:
         "logistic regression": np.concatenate([risks for risks, _ in found]),
         "gradient boosting, untuned": np.concatenate([risks for _, risks in found]),
     }
+
+
+def with_values(matrix: np.ndarray) -> np.ndarray:
+    """bool (features,): which have a value at all; scikit-learn's boosting cannot bin the others."""
+    return ~np.isnan(matrix).all(axis=0)
 
 
 def rates(risks: np.ndarray, chosen: Thresholds, labels: np.ndarray) -> dict[str, float]:

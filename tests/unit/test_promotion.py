@@ -7,16 +7,12 @@ import pytest
 
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import NETWORK, ModelStore
-from tests.unit.test_store import FILES, manifest
+from tests.unit.test_store import FILES, manifest, store_of_two
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    """A store with bundles v1 and v2, and no alias."""
-    found = ModelStore(str(tmp_path), "transaction")
-    found.write(manifest("v1", 1), FILES)
-    found.write(manifest("v2", 2), FILES)
-    return found
+    return store_of_two(tmp_path)
 
 
 def test_the_challenger_that_is_promoted_is_one_no_more(store: ModelStore) -> None:

@@ -22,13 +22,17 @@ def manifest(version: str, day: int = 1) -> Manifest:
     return TEMPLATE.model_copy(update={"version": version, "trained_at": TEMPLATE.trained_at.replace(month=6, day=day)})
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
+def store_of_two(folder: Path) -> ModelStore:
     """A store with bundles v1 and v2, and no alias."""
-    found = ModelStore(str(tmp_path), "transaction")
+    found = ModelStore(str(folder), "transaction")
     found.write(manifest("v1", 1), FILES)
     found.write(manifest("v2", 2), FILES)
     return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return store_of_two(tmp_path)
 
 
 def test_what_is_written_is_read(store: ModelStore) -> None:
