@@ -17,12 +17,11 @@ import numpy as np
 from keras import ops
 
 from streamscore.core.batch import SHAPES, call_shapes
-from streamscore.core.bundle import Calibration, CategoryScale, Contributions, QuantileScale, Scale, Scaler
-from streamscore.core.feature import LARGEST
+from streamscore.core.bundle import Calibration, Contributions, Scaler
+from streamscore.encode import encode
 from streamscore.errors import BundleError, SettingsError
 from streamscore.store import NETWORK, BundleFiles
 
-CLIP = 3.0
 # Rows explained per call, and Gauss–Legendre nodes on each row's path: 32 × 6 is the size of a batch
 # the model is quick at. Trained silu networks left at most 1e-4 logits unexplained, and 4e-3 with 4 nodes.
 EXPLAINED_ROWS = 32
@@ -31,37 +30,10 @@ PATH_NODES = 6
 Compiled = Callable[[np.ndarray], Any]
 
 
-def encode(matrix: Any, scaler: Scaler) -> Any:
-    """Scaled columns, float32 (rows, scaled columns), of a feature matrix: see `NumericScale`."""
-    return ops.concatenate([_scaled(matrix[:, j : j + 1], column) for j, column in enumerate(scaler.columns)], axis=1)
-
-
 @lru_cache(maxsize=2)
 def encoder(scaler: Scaler) -> Compiled:
     """`encode` compiled: float32 (rows, features) to (rows, scaled columns), once per number of rows it is given."""
     return _compiled(lambda matrix: encode(matrix, scaler), nullcontext)
-
-
-def _scaled(x: Any, column: Scale) -> Any:
-    if isinstance(column, CategoryScale):
-        return ops.cast(ops.equal(x, np.arange(column.categories, dtype=np.float32)), "float32")
-    missing = ops.isnan(x)
-    x = ops.clip(ops.where(missing, np.float32(column.center), x), -LARGEST, LARGEST)
-    if isinstance(column, QuantileScale):
-        first = _place(x, np.array(column.knots, np.float32))
-    else:
-        z = ops.clip((x - column.center) / column.scale, -LARGEST, LARGEST)
-        first = z / ops.sqrt(1.0 + ops.square(z / CLIP))
-    # log(1 + x), not log1p: exporters do not know the latter.
-    logged = (ops.sign(x) * ops.log(1.0 + ops.abs(x) / column.log_unit) - column.log_mean) / column.log_scale
-    flag = [ops.cast(missing, "float32")] if column.missing else []
-    return ops.concatenate([first, logged, *flag], axis=1)
-
-
-def _place(x: Any, knots: np.ndarray) -> Any:
-    """Where x lies among rising knots, linear between two: of unit variance where all places are equally frequent."""
-    passed = ops.clip((x - knots[:-1]) / np.diff(knots), 0.0, 1.0)
-    return (ops.mean(passed, axis=1, keepdims=True) - 0.5) * np.float32(12**0.5)
 
 
 class KerasScorer:

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from streamscore.core.bundle import RISK_TOLERANCE, Calibration, Scaler
+from streamscore.encode import encode
 from streamscore.errors import SettingsError
-from streamscore.scorer import KerasScorer, encode, load_network
+from streamscore.scorer import KerasScorer, load_network
 from trainer.network import NETWORKS, as_file, side_by_side
 from trainer.settings import TrainingSettings
 

@@ -9,7 +9,7 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from streamscore.core.bundle import CategoryScale, NumericScale, QuantileScale, Scale, Scaler, scaled_width
 from streamscore.core.feature import Feature, FeatureSet
-from streamscore.scorer import encode
+from streamscore.encode import encode
 
 Kind = Literal["robust", "standard", "quantile"]
 

@@ -15,8 +15,9 @@ from streamscore.core.batch import SHAPES
 from streamscore.core.bundle import Bundle, Calibration, NumericScale, Scaler, Scorer, golden_matrix
 from streamscore.core.decision import reasons
 from streamscore.core.transaction import TRANSACTION
+from streamscore.encode import encode
 from streamscore.errors import SettingsError
-from streamscore.scorer import EXPLAINED_ROWS, KerasScorer, encode, gpu_names
+from streamscore.scorer import EXPLAINED_ROWS, KerasScorer, gpu_names
 from tests.networks import linear, rows_of, scaler_of
 from tests.samples import StubScorer, bundle, by_amount
 from tests.trained import simulated
