@@ -41,7 +41,9 @@ def named(store: Any, version: str) -> str:
 @models.command("list")
 @in_store
 def models_list(store: Any) -> None:
-    """Every bundle, oldest first, with its aliases and its quality on its own test part, or why it cannot be read."""
+    """Every bundle, oldest first, with its quality on its own test part, the verdict of its gates and its aliases, or
+    why it cannot be read.
+    """
     pointing: dict[str, list[str]] = {}
     for alias in ("champion", "challenger", "previous"):
         pointing.setdefault(store.alias(alias) or "", []).append(alias)
@@ -52,7 +54,9 @@ def models_list(store: Any) -> None:
         if isinstance(found, BundleError):
             figures = f"unreadable: {str(found).removeprefix(f'{version}: ')}"
         else:
-            figures = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.get("test", {}).items())
+            test = found.metrics.get("test", {})
+            told = [f"{name} {'none' if value is None else f'{value:.4f}'}" for name, value in test.items()]
+            figures = "  ".join([*told, _judgement(found).get("verdict", "")]).rstrip()
         click.echo(f"{version}  {figures}  {' '.join(pointing.get(version, []))}".rstrip())
 
 
@@ -73,6 +77,14 @@ def models_promote(store: Any, version: str) -> None:
     """Make a bundle the champion, after its digests were verified; workers take it within seconds."""
     store.promote(version)
     click.echo(f"{version} is the champion")
+    judgement = _judgement(store.manifest(version))
+    if judgement.get("verdict") == "reject":
+        click.echo(f"its gates had rejected it: {'; '.join(judgement['reasons'])}", err=True)
+
+
+def _judgement(manifest: Any) -> dict[str, Any]:
+    """What the gates said of a bundle, empty for one that nobody judged."""
+    return dict(manifest.metrics.get("judgement", {}))
 
 
 @models.command("rollback")

@@ -13,13 +13,11 @@ from streamscore.cli_models import in_store, named
 from streamscore.cli_options import Between, prepare_process
 from streamscore.errors import StreamScoreError
 from trainer.cli_backtest import backtest
-from trainer.cli_options import parsed, say
+from trainer.cli_options import as_of_option, parsed, say
 from trainer.cli_search import search
 
 if TYPE_CHECKING:
     from trainer.fit import Epoch
-
-AS_OF = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +30,7 @@ def cli() -> None:
 @click.option("--archive", required=True, help="URL of an archive, or a folder with events/ and labels/.")
 @click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
-@click.option("--as-of", type=click.DateTime(AS_OF), help="Learn from what the archive held then, UTC.")
+@as_of_option
 @click.option("--promote", is_flag=True, help="Make it the champion whatever the gates say.")
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for its report: a page, and plots as PNGs.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. preset=dense.")
@@ -53,7 +51,7 @@ def once(archive: str, event_type: str, store: str, as_of: datetime | None, prom
     from trainer.run import Job, Progress, Source, place, train_once
 
     models, now = ModelStore(store, chosen.name), datetime.now(UTC)
-    source = Source(archive, Rows(as_of=as_of and as_of.replace(tzinfo=UTC)))
+    source = Source(archive, Rows(as_of=as_of))
     with models.alone(now):
         manifest = train_once(source, Job(chosen, models, settings, now), Progress(say, say_epoch))
         judgement, test = manifest.metrics["judgement"], manifest.metrics["test"]

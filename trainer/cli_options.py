@@ -1,5 +1,6 @@
 """What the trainer's commands have in common: settings from what was typed, and where progress goes."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,6 +9,18 @@ from streamscore.errors import SettingsError
 
 if TYPE_CHECKING:
     from trainer.settings import TrainingSettings
+
+
+AS_OF = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _utc(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> datetime | None:
+    return value and value.replace(tzinfo=UTC)
+
+
+as_of_option = click.option(
+    "--as-of", type=click.DateTime(AS_OF), callback=_utc, help="Learn from what the archive held then, UTC."
+)
 
 
 def parsed(values: tuple[str, ...], otherwise: "TrainingSettings | None" = None) -> "TrainingSettings":

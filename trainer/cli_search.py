@@ -1,24 +1,26 @@
 """The command `trainer search`."""
 
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trainer.cli_options import parsed, say
+from trainer.cli_options import as_of_option, parsed, say
 
 
 @click.command()
 @click.option("--archive", required=True, help="URL of an archive, or a folder with events/ and labels/.")
 @click.option("--event-type", required=True, help="transaction, application, or module:NAME of your own.")
+@as_of_option
 @click.option("--trials", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Settings to try.")
 @click.option("--folds", type=click.IntRange(2, 20), default=3, show_default=True, help="Folds to try them on.")
 @click.option("--sampler", type=click.Choice(["random", "bayesian"]), default="random", show_default=True, help="How.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A setting that is not searched for.")
-def search(archive: str, event_type: str, values: tuple[str, ...], **how: Any) -> None:
+def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[str, ...], **how: Any) -> None:
     """Try settings on rows before the test part and print the best as arguments of `trainer once`."""
+    from streamscore.archive_read import Rows
     from streamscore.event_types import find
 
     chosen, settings = find(event_type), parsed(values)
@@ -30,7 +32,7 @@ def search(archive: str, event_type: str, values: tuple[str, ...], **how: Any) -
     groups.check(chosen, settings)
     with tempfile.TemporaryDirectory() as folder:
         days = settings.window_days
-        which = dataset.Which(window=timedelta(days) if days else None)
+        which = dataset.Which(Rows(as_of=as_of), timedelta(days) if days else None)
         data = dataset.read(archive, chosen, Path(folder), say, which)
         found = searched(data, chosen, settings, (how["trials"], how["folds"], how["sampler"]), say)
     say(f"the best reached {found.reached:.4f}")

@@ -180,11 +180,15 @@ def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings
     if not 0 < starts[0] < starts[1]:
         raise DataError("the events do not spread over time; set split: stratified")
     if not ends[0] or ends[1] <= starts[0]:
-        said = f"the events span {whole:.1f} days, too few for parts {days:g} days apart"
+        said = f"the events span {whole:.1f} days, too few for parts {_days(days)} apart"
         raise DataError(f"{said}; set gap_days smaller, or the shares of validation and test larger")
     rows = np.arange(len(times))
-    how = f"by time: validation from {at(times[starts[0]])}, test from {at(times[starts[1]])}, {days:g} days apart"
+    how = f"by time: validation from {at(times[starts[0]])}, test from {at(times[starts[1]])}, {_days(days)} apart"
     return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], how)
+
+
+def _days(count: float) -> str:
+    return "1 day" if count == 1 else f"{count:g} days"
 
 
 def days_apart(times: np.ndarray, event_type: EventType, settings: TrainingSettings) -> float:

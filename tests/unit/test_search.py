@@ -82,3 +82,11 @@ def test_the_command_gives_arguments(tmp_path: Path) -> None:
     assert f"the best reached {max(figures):.4f}" in done.stderr
     assert done.stdout.startswith("--set preset=dense --set epochs=2")
     assert parsed(tuple(done.stdout.split()[1::2])).epochs == 2
+
+
+def test_a_search_is_of_a_time_as_well(tmp_path: Path) -> None:
+    """What the archive will have held at a time to come is not known, and nothing is searched."""
+    archive = write_archive(tmp_path, simulated("application", 300))
+    asked = ["search", "--archive", str(archive), "--event-type", "application", "--as-of", "2999-01-01"]
+    done = CliRunner().invoke(cli, asked)
+    assert "what the archive held at 2999-01-01 00:00:00+00:00 is not settled" in str(done.exception)

@@ -209,6 +209,20 @@ def test_a_manifest_that_cannot_be_read_hides_no_other_bundle(store: ModelStore,
     assert "v1  unreadable: manifest.json is not a manifest" in done.stdout
 
 
+def test_the_list_tells_verdicts_and_figures_that_are_none(store: ModelStore, tmp_path: Path) -> None:
+    """And promoting what the gates had rejected says what they had against it."""
+    found = store.read("v2")
+    judgement = {"verdict": "reject", "reasons": ["too few positives"]}
+    metrics = {"test": {"auc": None, "ece": 0.5}, "judgement": judgement}
+    store.write(found.manifest.model_copy(update={"version": "v3", "metrics": metrics}), found.files)
+    where = ["--store", str(tmp_path), "--event-type", "transaction"]
+    assert "v3  auc none  ece 0.5000  reject\n" in CliRunner().invoke(cli, ["models", "list", *where]).stdout
+    done = CliRunner().invoke(cli, ["models", "promote", "v3", *where])
+    assert done.stdout == "v3 is the champion\n"
+    assert done.stderr == "its gates had rejected it: too few positives\n"
+    assert "v3  auc none  ece 0.5000  reject  champion\n" in CliRunner().invoke(cli, ["models", "list", *where]).stdout
+
+
 def test_a_time_without_a_zone_is_none(store: ModelStore, tmp_path: Path) -> None:
     """When a bundle was trained is compared with the clock: a manifest that leaves it open is not read."""
     path = tmp_path / "transaction" / "v1" / MANIFEST
