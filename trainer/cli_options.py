@@ -1,5 +1,6 @@
 """What the trainer's commands have in common: settings from what was typed, and where progress goes."""
 
+import difflib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,20 @@ def parsed(values: tuple[str, ...], otherwise: "TrainingSettings | None" = None)
         return TrainingSettings.model_validate(rest | given)
     except ValidationError as error:
         first = error.errors()[0]
-        known = ", ".join(TrainingSettings.model_fields)
-        raise SettingsError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']} (settings: {known})") from None
+        where = list(map(str, first["loc"]))
+        wrong = _unknown(TrainingSettings, where) if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingsError(f"--set {'.'.join(where)}: {wrong}") from None
+
+
+def _unknown(settings: Any, where: list[str]) -> str:
+    """That there is no such setting, and which was meant, or which there are beside it."""
+    for name in where[:-1]:
+        settings = settings.model_fields[name].annotation
+    near = difflib.get_close_matches(where[-1], settings.model_fields, n=1)
+    meant = (
+        f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"there are {', '.join(settings.model_fields)}"
+    )
+    return f"there is no such setting; {meant}"
 
 
 def say(sentence: str) -> None:

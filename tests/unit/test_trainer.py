@@ -109,6 +109,20 @@ def test_training_settings_out_of_bounds(value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("epoch=3", "--set epoch: there is no such setting; did you mean epochs?"),
+        ("gates.positive=3", "--set gates.positive: there is no such setting; did you mean gates.positives?"),
+        ("thresholds.x=3", "--set thresholds.x: there is no such setting; there are by, "),
+    ],
+)
+def test_a_setting_that_is_none(value: str, said: str) -> None:
+    """It is named with the one that was probably meant, or with those that there are beside it."""
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        parsed((value,))
+
+
+@pytest.mark.parametrize(
     ("own", "best", "said"),
     [(0.5, 0.4, None), (0.3, 0.4, "0.3000, is below that of boosting, 0.4000$"),
      (0.15, 0.12, "0.1500, is below twice the base rate, 0.1000$"),
