@@ -20,7 +20,7 @@ from trainer.groups import fields_of, groups
 from trainer.network import as_file
 from trainer.part import Part, spread
 from trainer.settings import TrainingSettings
-from trainer.thresholds import Budget, chosen
+from trainer.thresholds import Budget, chosen, paid
 
 GOLDEN_ROWS = 32
 # Rows whose values are enough to know how a feature lies.
@@ -127,7 +127,8 @@ def _metrics(
     }
     return {
         "test": evaluate.figures(answered, risks),
-        "at_thresholds": evaluate.rates(risks, at, answered.labels),
+        "at_thresholds": evaluate.rates(risks, at, answered.labels)
+        | paid(risks, answered.labels, at, settings.thresholds),
         "baselines": {name: evaluate.figures(answered, theirs) for name, theirs in beside.items()},
         "months": breakdown.months(answered, risks),
         "segments": breakdown.segments(answered, risks, by["segments"]),

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamscore.core.bundle import Manifest
 from trainer.limits import limits
+from trainer.thresholds import decided
 
 # Segments on the page, those with most events; the report has them all.
 SEGMENTS = 12
@@ -14,7 +15,7 @@ SEGMENTS = 12
 def card(manifest: Manifest) -> str:
     """One page on a model: verdict, data, quality beside baselines and by segment, thresholds, limits."""
     data, metrics = manifest.data, manifest.metrics
-    judgement, review, alerts = metrics["judgement"], manifest.thresholds, metrics["at_thresholds"]
+    judgement = metrics["judgement"]
     missing = (
         ", ".join(f"{_cell(name)} {count:,}" for name, count in data["cleaned"]["missing_values"].items()) or "none"
     )
@@ -40,10 +41,7 @@ Trained at {manifest.trained_at:%Y-%m-%d %H:%M} UTC on events from {data["first_
 
 {_segments(metrics["segments"])}## Decisions
 
-Reviewed from a risk of {review.review:.5f}, declined from {review.decline:.5f}:
-{metrics["thresholds"]["said"]}. On the test part that alerts on
-{alerts["alerted"]:.2%} of events and declines {alerts["declined"]:.2%}; of the alerts {alerts["precision"]:.1%} are
-right, and they hold {alerts["recall"]:.1%} of all positives.
+{decided(manifest)}
 
 ## Limits
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from streamscore.core.bundle import Manifest
 from trainer.limits import limits
 from trainer.plots import Plot
+from trainer.thresholds import decided
 
 FIGURES = {
     "auc": "AUC",
@@ -105,17 +106,10 @@ def _gate(gate: dict[str, Any]) -> tuple[Child, ...]:
 
 
 def _quality_of(manifest: Manifest) -> Iterable[ET.Element]:
-    metrics, chosen = manifest.metrics, manifest.thresholds
-    alerts = metrics["at_thresholds"]
+    metrics = manifest.metrics
     yield _e("h2", "Quality on the test part")
     yield _quality("model", [("this model", metrics["test"]), *metrics["baselines"].items()])
-    yield _e(
-        "p",
-        f"Reviewed from a risk of {chosen.review:.5f}, declined from {chosen.decline:.5f}: "
-        f"{metrics['thresholds']['said']}. On the test part that alerts on {alerts['alerted']:.2%} of events and "
-        f"declines {alerts['declined']:.2%}; of the alerts {alerts['precision']:.1%} are right, and they hold "
-        f"{alerts['recall']:.1%} of all positives.",
-    )
+    yield _e("p", decided(manifest))
 
 
 def _apart(metrics: dict[str, Any]) -> Iterable[ET.Element]:

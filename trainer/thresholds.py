@@ -42,8 +42,7 @@ def chosen(risks: np.ndarray, labels: np.ndarray, wanted: ThresholdSettings, bud
     """
     risks = risks.astype(np.float64)
     if wanted.by == "cost":
-        costs = Costs(wanted.cost_missed or 0.0, wanted.cost_review or 0.0, wanted.cost_declined or 0.0)
-        found, said, figures = _by_cost(risks, labels, costs)
+        found, said, figures = _by_cost(risks, labels, _costs(wanted))
     elif wanted.by == "false_positives":
         shares = Budget(wanted.false_positives or 0.0, wanted.false_declines or 0.0)
         found, said, figures = _by_false_positives(risks, labels, shares)
@@ -60,6 +59,22 @@ def expected_alerts(model: Manifest, budget: float) -> float:
     return budget if found["by"] == "budget" else float(found["alerted"])
 
 
+def paid(risks: np.ndarray, labels: np.ndarray, at: Thresholds, wanted: ThresholdSettings) -> dict[str, float]:
+    """What an event of other rows costs on the mean, where thresholds were chosen by cost."""
+    return {"cost": cost(risks, labels, at, _costs(wanted))} if wanted.by == "cost" else {}
+
+
+def decided(model: Manifest) -> str:
+    """What the thresholds are, how they were chosen, and what they do to the test part, in sentences."""
+    at, does, how = model.thresholds, model.metrics["at_thresholds"], model.metrics["thresholds"]["said"]
+    paying = f" An event of it costs {does['cost']:.5g}." if "cost" in does else ""
+    return (
+        f"Reviewed from a risk of {at.review:.5f}, declined from {at.decline:.5f}: {how}. On the test part that alerts "
+        f"on {does['alerted']:.2%} of events and declines {does['declined']:.2%}; of the alerts "
+        f"{does['precision']:.1%} are right, and they hold {does['recall']:.1%} of all positives.{paying}"
+    )
+
+
 def cost(risks: np.ndarray, labels: np.ndarray, at: Thresholds, costs: Costs) -> float:
     """What an event costs on the mean."""
     alerted, declined = risks >= at.review, risks >= at.decline
@@ -74,6 +89,10 @@ def ratio(costs: Costs) -> Thresholds:
     At a risk p a review costs less than approving from p · missed on, and less than declining up to (1 - p) · declined.
     """
     return Thresholds(review=costs.review / costs.missed, decline=1 - costs.review / costs.declined)
+
+
+def _costs(wanted: ThresholdSettings) -> Costs:
+    return Costs(wanted.cost_missed or 0.0, wanted.cost_review or 0.0, wanted.cost_declined or 0.0)
 
 
 def _by_budget(risks: np.ndarray, budget: Budget) -> Thresholds:

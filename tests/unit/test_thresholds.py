@@ -13,12 +13,12 @@ from streamscore.core.application import APPLICATION
 from streamscore.core.bundle import Thresholds
 from streamscore.errors import DataError, SettingsError
 from streamscore.store import ModelStore
-from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, write_archive
+from tests.trained import QUICK, SILENT, TRAINED_AT, simulated, trained_manifest, write_archive
 from trainer.card import card
 from trainer.cli_options import parsed
 from trainer.run import Job, Source, train_once
 from trainer.settings import ThresholdSettings
-from trainer.thresholds import Budget, Chosen, Costs, chosen, cost, ratio
+from trainer.thresholds import Budget, Chosen, Costs, chosen, cost, decided, paid, ratio
 
 BUDGET = Budget(0.02, 0.005)
 COSTS = {"cost_missed": 100.0, "cost_review": 4.0, "cost_declined": 20.0}
@@ -122,6 +122,20 @@ def test_wishes_that_contradict_each_other_are_refused(given: list[str], said: s
     with pytest.raises(SettingsError) as told:
         parsed(tuple(f"thresholds.{each}" for each in given))
     assert said in str(told.value)
+
+
+def test_what_events_cost_is_told_of_the_test_part() -> None:
+    """The card's sentence gives it where thresholds are chosen by cost, and nowhere else."""
+    risks, labels = rows(5_000)
+    wanted, at = ThresholdSettings(by="cost", **COSTS), Thresholds(review=0.04, decline=0.8)
+    costs = paid(risks, labels, at, wanted)
+    assert costs == {"cost": cost(risks, labels, at, Costs(100, 4, 20))}
+    assert paid(risks, labels, at, ThresholdSettings()) == {}
+    model = trained_manifest("transaction")
+    does = model.metrics["at_thresholds"] | {"cost": 0.25}
+    assert "costs" not in decided(model)
+    paying = model.model_copy(update={"metrics": model.metrics | {"at_thresholds": does}})
+    assert decided(paying).endswith("of all positives. An event of it costs 0.25.")
 
 
 def test_a_section_is_no_setting() -> None:
