@@ -28,7 +28,7 @@ from trainer.metrics import TrainerMetrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
-RULE_TESTS = ROOT / "deploy" / "prometheus" / "rules_test.yml"
+RULE_TESTS = sorted((ROOT / "deploy" / "prometheus").glob("*rules_test.yml"))
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "streamscore.json"
 
 BINS = bins_of("v1", {"published risk": Profile((0.2, 0.8), (10, 80, 10, 0))}, {})
@@ -182,7 +182,7 @@ def test_promtool_accepts_the_scrape_configuration(promtool: Promtool) -> None:
 @pytest.mark.slow
 def test_alerts_fire_resolve_and_stay_silent(promtool: Promtool) -> None:
     """Every alert does in every episode what the rule tests say."""
-    promtool("test", "rules", RULE_TESTS)
+    promtool("test", "rules", *RULE_TESTS)
 
 
 @pytest.mark.parametrize(("title", "expression"), panels())
@@ -199,7 +199,7 @@ def test_a_misspelt_metric_has_nothing_to_show(query: Query) -> None:
 
 def test_rules_are_tested_on_series_that_a_worker_exposes(query: Query) -> None:
     """Each input series of the rule tests has the name and labels that Prometheus gets from a worker."""
-    tests = yaml.safe_load(RULE_TESTS.read_text())["tests"]
+    tests = [test for file in RULE_TESTS for test in yaml.safe_load(file.read_text())["tests"]]
     inputs = {series["series"] for test in tests for series in test["input_series"]}
     assert inputs
     for name, labels in (re.fullmatch(r"(\w+)\{(.*)\}", text).groups() for text in inputs):  # type: ignore[union-attr]

@@ -277,7 +277,8 @@ def test_every_alert_says_what_it_is() -> None:
 def test_every_alert_is_seen_to_fire_to_resolve_and_to_stay_silent() -> None:
     """The rule tests hold, for each alert, an episode that fires and ends, and one that never fires."""
     episodes: dict[str, list[list[bool]]] = {}
-    for test in yaml_of(DEPLOY / "prometheus" / "rules_test.yml")["tests"]:
+    files = (DEPLOY / "prometheus").glob("*rules_test.yml")
+    for test in (test for file in files for test in yaml_of(file)["tests"]):
         for name in {check["alertname"] for check in test["alert_rule_test"]}:
             checks = [bool(check["exp_alerts"]) for check in test["alert_rule_test"] if check["alertname"] == name]
             episodes.setdefault(name, []).append(checks)
