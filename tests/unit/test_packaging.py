@@ -23,8 +23,8 @@ DEPLOY = ROOT / "deploy"
 COMPOSE = [ROOT / "docker-compose.yml", DEPLOY / "compose.gpu.yml"]
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 KUBERNETES = DEPLOY / "kubernetes" / "base"
-ARCHIVER = DEPLOY / "kubernetes" / "archiver"
-EACH_DEPLOYMENT = pytest.mark.parametrize("folder", [KUBERNETES, ARCHIVER], ids=lambda folder: folder.name)
+ARCHIVER, TRAINER = DEPLOY / "kubernetes" / "archiver", DEPLOY / "kubernetes" / "trainer"
+EACH_DEPLOYMENT = pytest.mark.parametrize("folder", [KUBERNETES, ARCHIVER, TRAINER], ids=lambda folder: folder.name)
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 
 # What PromQL itself calls things; every other bare word in an expression is a metric.
@@ -151,7 +151,7 @@ def test_a_stopping_service_may_use_all_its_time(service: str) -> None:
     assert grace > load(None, {})[0].drain_seconds
 
 
-@EACH_DEPLOYMENT
+@pytest.mark.parametrize("folder", [KUBERNETES, ARCHIVER], ids=lambda folder: folder.name)
 def test_a_stopping_pod_may_use_all_its_time(folder: Path) -> None:
     """The settings file that Kubernetes mounts loads, and the pod's grace is longer than its time to drain."""
     settings, _ = load(folder / "streamscore.yaml", {})
@@ -190,7 +190,8 @@ def test_compose_is_reachable_from_this_machine_only() -> None:
 def test_kubernetes_lists_every_manifest(folder: Path) -> None:
     """Each file of a folder is named in its kustomization, and each named one is there."""
     kustomization = yaml_of(folder / "kustomization.yaml")
-    named = {*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"], "kustomization.yaml"}
+    files = [name for made in kustomization.get("configMapGenerator", []) for name in made["files"]]
+    named = {*kustomization["resources"], *files, "kustomization.yaml"}
     assert named == {path.name for path in folder.iterdir()}
 
 
