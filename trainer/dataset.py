@@ -183,7 +183,8 @@ def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings
         said = f"the events span {whole:.1f} days, too few for parts {_days(days)} apart"
         raise DataError(f"{said}; set gap_days smaller, or the shares of validation and test larger")
     rows = np.arange(len(times))
-    how = f"by time: validation from {at(times[starts[0]])}, test from {at(times[starts[1]])}, {_days(days)} apart"
+    validation, test = (f"{at(times[start]):%Y-%m-%d %H:%M} UTC" for start in starts)
+    how = f"by time: validation from {validation}, test from {test}, {_days(days)} apart"
     return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], how)
 
 
@@ -216,5 +217,5 @@ def wire_events(event_type: EventType, events: pa.Table) -> list[bytes]:
 
 
 def at(time: int) -> datetime:
-    """A time in µs since 1970, in words that sort."""
+    """A time in µs since 1970."""
     return datetime.fromtimestamp(int(time) / SECOND, UTC)

@@ -229,8 +229,8 @@ def test_time_split_is_cut_between_distinct_times() -> None:
     assert data.times[parts.train].max() < data.times[parts.validation].min()
     assert data.times[parts.validation].max() < data.times[parts.test].min()
     assert sorted([*parts.train, *parts.validation, *parts.test]) == list(range(len(data.times)))
-    assert str(at(data.times[parts.validation].min())) in parts.how
-    assert str(at(data.times[parts.test].min())) in parts.how
+    assert f"validation from {at(data.times[parts.validation].min()):%Y-%m-%d %H:%M} UTC" in parts.how
+    assert f"test from {at(data.times[parts.test].min()):%Y-%m-%d %H:%M} UTC" in parts.how
 
 
 def test_parts_are_as_far_apart_as_answers_take() -> None:
