@@ -41,7 +41,8 @@ def main() -> int:
         store = champion(Path(folder), TRANSACTION, REMEMBERING)
         rows = on_kafka.measure(store)
         models = ModelStore(str(store), "transaction")
-        rows += in_process.measure(load(models, models.alias("champion") or "", TRANSACTION, "cpu"))
+        version = models.alias("champion") or ""
+        rows += in_process.measure(lambda: load(models, version, TRANSACTION, "cpu"))
     rows += [*history.measure(), *hot.measure(), *snapshot.measure(), *naming.measure()]
     print(f"\n{os.cpu_count()} processors")
     return publish(rows, BUILD / "bench.json")
