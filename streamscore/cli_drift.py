@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamscore.cli_options import event_type_option, time_with_zone
+from streamscore.cli_options import event_type_option, time_in_utc
 from streamscore.errors import BundleError, DataError
 
 if TYPE_CHECKING:
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 # Neither success nor a failure: what was compared is not alike.
 DRIFTED = 9
-SINCE = "Events from then on; if not given, after the last one that the champion was made from."
+SINCE = "Events from then on, UTC without a zone; if not given, after the last one that the champion was made from."
 
 
 @click.command("drift")
 @click.option("--archive", required=True, help="URL of an archive, or a folder with events/.")
 @event_type_option
 @click.option("--store", default="models", show_default=True, help="Folder or fsspec URL of the model store.")
-@click.option("--since", callback=time_with_zone, metavar="TIME", help=SINCE)
-@click.option("--until", callback=time_with_zone, metavar="TIME", help="Events before then.")
+@click.option("--since", callback=time_in_utc, metavar="TIME", help=SINCE)
+@click.option("--until", callback=time_in_utc, metavar="TIME", help="Events before then.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def drift(archive: str, event_type: str, store: str, as_json: bool, **given: datetime | None) -> None:
     """Compare archived events and published risks with the champion's training; exit code 9 where they drifted."""

@@ -56,7 +56,12 @@ def _simulated_past(event_type: "EventType", archive: Path, rows: int, days: int
     from streamscore.live import GENERATORS
 
     now = int(datetime.now(UTC).timestamp() * 1e6)
-    past = GENERATORS[event_type.name](rows, now - days * DAY, rows / (days * 86_400), seed, 0)
+    draw, start, rate = GENERATORS[event_type.name], now - days * DAY, rows / (days * 86_400)
+    past = draw(rows, start, rate, seed, 0)
+    # What chance makes of so many days may end ahead of the clock, and an archive refuses such events.
+    while (ahead := int(past.columns["occurred_at"][-1]) - now) > 0:
+        start -= ahead
+        past = draw(rows, start, rate, seed, 0)
     write_simulated(archive / event_type.name, event_type, past, now, "simulated")
     click.echo(f"{rows:,} events, {int(past.label.sum()):,} positive, in {archive / event_type.name}")
 

@@ -44,6 +44,17 @@ def time_with_zone(_context: click.Context, _option: click.Parameter, text: str 
     return at
 
 
+def time_in_utc(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """As `time_with_zone`, but without a zone a time, or a day, is UTC."""
+    try:
+        plain = datetime.fromisoformat(text or "").tzinfo is None
+    except ValueError:
+        plain = False
+    if plain:
+        return datetime.fromisoformat(text or "").replace(tzinfo=UTC)
+    return time_with_zone(context, option, text)
+
+
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the settings of --config, the environment and --set, as its first argument."""
 

@@ -32,6 +32,11 @@ def imported(kind: str, name: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except Exception as error:  # a user's module may fail in any way
         raise SettingsError(f"{kind} {name} cannot be imported: {type(error).__name__}: {error}") from None
+    if not hasattr(module, attribute):
+        there = [known for known, value in vars(module).items() if isinstance(value, EventType)]
+        hint = f"; its event types are {', '.join(there)}" if there and kind == "event type" else ""
+        raise SettingsError(f"{kind} {name} cannot be imported: {module_name} has no {attribute!r}{hint}")
+    return getattr(module, attribute)

@@ -69,7 +69,7 @@ def serve(http: Http, registry: CollectorRegistry, pulse: Pulse) -> ThreadingHTT
         server = ThreadingHTTPServer((http.host, http.port), Handler)
     except OSError as error:
         raise SettingsError(
-            f"http: cannot listen on {http.host}:{http.port}: {error.strerror}; set http.port, 0 takes any free one"
+            f"http: cannot listen on {http.host}:{http.port}: {error.strerror}; choose another port, or 0 for any"
         ) from None
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="probe", daemon=True).start()

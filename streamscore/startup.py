@@ -10,7 +10,6 @@ from streamscore.champions import ChampionWatch, first_champion
 from streamscore.core.bundle import Bundle
 from streamscore.core.event_type import EventType
 from streamscore.core.warm import warm
-from streamscore.errors import SettingsError
 from streamscore.event_types import find
 from streamscore.kafka_await import await_topics
 from streamscore.metrics import Metrics
@@ -82,15 +81,16 @@ def event_types(settings: Settings) -> dict[str, EventType]:
 
 
 def label_topics(settings: Settings, types: Mapping[str, EventType]) -> dict[str, str]:
-    """The name of the event type that each topic of labels judges; SettingsError when no input has that type."""
+    """The name of the event type that each topic of labels judges, of those topics that a worker reads.
+
+    Labels are part of a history: those of events without one are the archiver's alone.
+    """
     found = {topic: find(name).name for topic, name in settings.labels.items()}
     scored = {event_type.name for event_type in types.values() if event_type.history}
     for topic, name in found.items():
         if name not in scored:
-            raise SettingsError(
-                f"labels.{topic}: no input has {name} events with a history, so nothing is done with them"
-            )
-    return found
+            log.info("labels of %s are left to the archiver: no input has %s events with a history", topic, name)
+    return {topic: name for topic, name in found.items() if name in scored}
 
 
 def needed_topics(settings: Settings) -> list[str]:

@@ -96,6 +96,14 @@ def report(store: Any, version: str, folder: Path) -> None:
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. window_days=180.")
 def watch(archive: str, event_type: str, store: str, every: float, values: tuple[str, ...], **rest: Any) -> None:
     """Retrain until stopped, one run at a time, sooner on drift; promote a model when no gate speaks against it."""
+    stop = threading.Event()
+
+    def asked(*_: Any) -> None:
+        stop.set()
+        sys.exit(0)
+
+    # What is imported next does not survive an exception: until it is there, being asked is only noted.
+    _on_stop(lambda *_: stop.set())
     from streamscore.event_types import find
     from streamscore.probe import Pulse, serve
     from streamscore.settings import Http
@@ -108,8 +116,7 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
 
     hours, server = rest.pop("drift_hours"), serve(Http(**rest), metrics.registry, pulse)
     say(f"metrics on http://{rest['host']}:{server.server_address[1]}")
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # also in the middle of a run, which leaves nothing
+    _on_stop(asked)  # also in the middle of a run, which leaves nothing
 
     def stopped(seconds: float) -> bool:
         pulse.turn(None)
@@ -119,6 +126,11 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
         archive, chosen, ModelStore(store, chosen.name), settings, timedelta(every), timedelta(hours=hours) or None
     )
     run(what, metrics, lambda: datetime.now(UTC), stopped)
+
+
+def _on_stop(handler: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 @cli.command()

@@ -1,26 +1,19 @@
 """What the trainer's commands have in common: settings from what was typed, and where progress goes."""
 
 import difflib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamscore.cli_options import time_in_utc
 from streamscore.errors import SettingsError
 
 if TYPE_CHECKING:
     from trainer.settings import TrainingSettings
 
 
-AS_OF = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
-
-
-def _utc(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> datetime | None:
-    return value and value.replace(tzinfo=UTC)
-
-
 as_of_option = click.option(
-    "--as-of", type=click.DateTime(AS_OF), callback=_utc, help="Learn from what the archive held then, UTC."
+    "--as-of", callback=time_in_utc, metavar="TIME", help="Learn from what the archive held then; UTC without a zone."
 )
 
 
@@ -43,7 +36,11 @@ def parsed(values: tuple[str, ...], otherwise: "TrainingSettings | None" = None)
     except ValidationError as error:
         first = error.errors()[0]
         where = list(map(str, first["loc"]))
-        wrong = _unknown(TrainingSettings, where) if first["type"] == "extra_forbidden" else first["msg"]
+        wrong = (
+            _unknown(TrainingSettings, where)
+            if first["type"] == "extra_forbidden"
+            else first["msg"].removeprefix("Value error, ")
+        )
         raise SettingsError(f"--set {'.'.join(where)}: {wrong}") from None
 
 

@@ -35,5 +35,6 @@ def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[
         which = dataset.Which(Rows(as_of=as_of), timedelta(days) if days else None)
         data = dataset.read(archive, chosen, Path(folder), say, which)
         found = searched(data, chosen, settings, (how["trials"], how["folds"], how["sampler"]), say)
-    say(f"the best reached {found.reached:.4f}")
-    click.echo(" ".join(filter(None, [*(f"--set {value}" for value in values), arguments(found.values)])))
+    say(f"the best reached {found.reached:.4f}" + ("" if found.values else ", with the settings as they are"))
+    given = [*([f"--as-of {as_of:%Y-%m-%dT%H:%M:%SZ}"] if as_of else []), *(f"--set {value}" for value in values)]
+    click.echo(" ".join(filter(None, [*given, arguments(found.values)])))

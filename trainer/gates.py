@@ -84,7 +84,7 @@ def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
         return "reject", reasons
     if failed and champion:
         return "shadow", reasons
-    return "promote", reasons or ["every gate holds"]
+    return "promote", [f"there is no champion yet, else: {said}" for said in reasons] or ["every gate holds"]
 
 
 def _data(case: Case, settings: GateSettings) -> Gate:

@@ -1,5 +1,6 @@
 """Groups of events by what a field says: its frequent values, or bands of a number, and what is missing."""
 
+import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,7 +39,9 @@ def check(event_type: EventType, settings: TrainingSettings) -> None:
     for setting in ("segments", "fairness"):
         unknown = [name for name in fields_of(getattr(settings, setting)) if name not in known]
         if unknown:
-            raise SettingsError(f"{setting}: {event_type.name} has no field {unknown[0]}; it has {', '.join(known)}")
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+            raise SettingsError(f"{setting}: {event_type.name} has no field {unknown[0]}; {meant}")
 
 
 def groups(events: Events, rows: np.ndarray, fields: Sequence[str]) -> list[Group]:

@@ -124,5 +124,18 @@ def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = Fa
         why = f"it was judged beside the champion {was}, and the champion is {now} now"
     if judgement["verdict"] == "reject" or taken:
         return Placed(None, why)
+    if champion and _alike(store, champion, manifest):
+        return Placed(None, f"it has learnt the same as the champion {champion}, to the last bit")
     store.point("challenger", manifest.version)
     return Placed("challenger", why)
+
+
+def _alike(store: ModelStore, champion: str, manifest: Manifest) -> bool:
+    """Whether another bundle has the champion's weights: there is nothing to compare."""
+    try:
+        theirs = store.manifest(champion).metrics.get("weights")
+    except StoreUnreachable:
+        raise
+    except BundleError:  # a damaged champion keeps nobody from its place
+        return False
+    return theirs is not None and theirs == manifest.metrics.get("weights")

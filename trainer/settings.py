@@ -15,7 +15,12 @@ class GateSettings(BaseModel):
     positives: int = Field(100, ge=2, description="least positives to choose by, and to judge by; fewer: shadow")
     lift: float = Field(2.0, ge=1, description="least odds of average precision, in those of chance; less: reject")
     margin: float = Field(0.02, ge=0, lt=1, description="average precision that counts as no worse than the champion's")
-    calibration: float = Field(0.02, gt=0, lt=1, description="largest expected calibration error; more: reject")
+    calibration: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="largest expected calibration error, or three times what chance makes of so few; more: reject",
+    )
     most_jump: float = Field(
         0.3, gt=0, le=1, description="largest share of events whose value of a feature moved to one bin; more: reject"
     )
@@ -53,10 +58,12 @@ class ThresholdSettings(BaseModel):
     def _complete(self) -> "ThresholdSettings":
         given = {name for name in type(self).model_fields if name != "by" and getattr(self, name) is not None}
         needed = _NEEDED[self.by]
-        if given != needed:
-            raise ValueError(
-                f"by {self.by} takes {', '.join(sorted(needed)) or 'none of these'}, not {sorted(given)}: set by"
-            )
+        if foreign := given - needed:
+            name = min(foreign)
+            theirs = next(by for by, names in _NEEDED.items() if name in names)
+            raise ValueError(f"{name} belongs to by={theirs}, and by is {self.by}")
+        if missing := needed - given:
+            raise ValueError(f"by={self.by} needs {', '.join(sorted(missing))} too")
         if self.by == "false_positives" and (self.false_declines or 0) > (self.false_positives or 0):
             raise ValueError("false_declines above false_positives: more would be declined than alerted")
         if self.cost_missed and self.cost_review and self.cost_declined:

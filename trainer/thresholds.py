@@ -128,7 +128,8 @@ def _by_cost(risks: np.ndarray, labels: np.ndarray, costs: Costs) -> tuple[Thres
     figures = {"cost": cost(risks, labels, found, costs), "cost_by_ratio": cost(risks, labels, ratio(costs), costs)}
     said = (
         f"they cost least on the validation part, {figures['cost']:.5g} an event, where a missed positive costs "
-        f"{costs.missed:g}, a review {costs.review:g} and a wrong decline {costs.declined:g}"
+        f"{costs.missed:g}, a review {costs.review:g} and a wrong decline {costs.declined:g}; at the ratios of the "
+        f"costs it would be {figures['cost_by_ratio']:.5g}"
     )
     return found, said, figures
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -93,6 +94,15 @@ def test_a_table_refuses_what_does_not_fit() -> None:
         with pytest.raises(DataError, match="do not fit the columns") as caught:
             table(schema, {"id": [value]})
         assert "4111" not in str(caught.value)
+
+
+def test_a_simulated_past_ends_before_now(tmp_path: Path) -> None:
+    """Whatever chance makes of so many days: an archive refuses events that are ahead of the clock."""
+    for seed in ("0", "1", "2"):
+        asked = ["simulate", "--event-type", "transaction", "--archive", str(tmp_path / seed), "--rows", "300"]
+        assert CliRunner().invoke(cli, [*asked, "--days", "3", "--seed", seed]).exit_code == 0
+        events = pq.read_table(tmp_path / seed / "transaction" / "events", columns=["occurred_at"])
+        assert pc.max(events["occurred_at"]).as_py() <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

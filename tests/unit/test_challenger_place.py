@@ -13,6 +13,7 @@ from trainer import watch as watching
 from trainer.__main__ import cli
 from trainer.comparison import compared, waits
 from trainer.metrics import TrainerMetrics
+from trainer.run import place
 from trainer.settings import GateSettings, TrainingSettings
 from trainer.watch import Watch, challenged
 
@@ -94,3 +95,18 @@ def test_a_challenger_that_waits_keeps_its_place(
     monkeypatch.setattr(watching, "_tell", lambda *_: None)
     assert watching.retrained(what, TrainerMetrics(), NOW) == manifest
     assert what.store.alias("challenger") == challenger
+
+
+def test_what_learnt_the_same_as_the_champion_is_no_challenger(store: ModelStore) -> None:
+    """It would stand beside itself: a run on an archive to which nothing came."""
+    champion = store.manifest("v1")
+    files = {NETWORK: b"n", SCALER: b"{}", GOLDEN: b"g"}
+    told = {"weights": "abc", "judgement": JUDGED["judgement"]}
+    store.write(champion.model_copy(update={"version": "v8", "metrics": told}), files)
+    store.promote("v8")
+    for version, weights, alias in (("v9", "abc", None), ("v10", "abd", "challenger")):
+        metrics = {"weights": weights, "judgement": JUDGED["judgement"]}
+        made = store.write(champion.model_copy(update={"version": version, "metrics": metrics}), files)
+        placed = place(store, made, promote=False)
+        assert placed.alias == alias
+        assert ("the same as the champion v8" in placed.why) is (alias is None)

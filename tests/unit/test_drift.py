@@ -114,9 +114,10 @@ def test_without_a_champion_there_is_nothing_to_compare_with(tmp_path: Path) -> 
     assert "no champion of transaction" in str(done.exception)
 
 
-def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:
-    """Nobody knows whose midnight is meant."""
-    assert "a time with a zone" in asked(tmp_path, tmp_path, "--since", "2025-06-01").output
+def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
+    """With how one is written; without a zone it is UTC."""
+    assert "a time with a zone" in asked(tmp_path, tmp_path, "--since", "june").output
+    assert "no champion" in str(asked(tmp_path, tmp_path, "--since", "2025-06-01").exception)
 
 
 def test_history_is_that_of_the_events_before(tmp_path: Path) -> None:

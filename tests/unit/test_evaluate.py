@@ -192,10 +192,13 @@ def test_groups_of_values_and_bands() -> None:
     assert set(names[4:]) == {"text x", "text missing", "text (missing)"}
 
 
-@pytest.mark.parametrize(("setting", "name"), [("segments", "chanel"), ("fairness", "age")])
-def test_a_field_that_is_none_is_told(setting: str, name: str) -> None:
-    """A setting that names no field of the events is refused with those there are."""
+@pytest.mark.parametrize(
+    ("setting", "name", "said"),
+    [("segments", "chanel", r"did you mean channel\?"), ("fairness", "years", "it has event_id, ")],
+)
+def test_a_field_that_is_none_is_told(setting: str, name: str, said: str) -> None:
+    """A setting that names no field of the events is refused with the one that was meant, or those there are."""
     assert fields_of(" channel ,,country,channel") == ["channel", "country"]
-    with pytest.raises(SettingsError, match=f"^{setting}: transaction has no field {name}; it has event_id, "):
+    with pytest.raises(SettingsError, match=f"^{setting}: transaction has no field {name}; {said}"):
         check(TRANSACTION, TrainingSettings.model_validate({setting: f"channel,{name}"}))
     check(APPLICATION, TrainingSettings(segments="channel", fairness="age"))

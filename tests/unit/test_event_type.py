@@ -140,3 +140,9 @@ def test_categories_are_counted() -> None:
     wrong = replace(TRANSACTION.features.features[-1], categories=3)
     with pytest.raises(ValueError, match=r"'merchant_category' of 'transaction' has 3 categories, and .* 18"):
         replace(TRANSACTION, features=FeatureSet((wrong,)))
+
+
+def test_what_a_module_has_instead_is_told() -> None:
+    """A name that is not in it comes back with the event types that are."""
+    with pytest.raises(SettingsError, match=r"examples\.handbook has no 'HANDBOOK'; its event types are .*TRANSACTION"):
+        find("examples.handbook:HANDBOOK")

@@ -10,6 +10,7 @@ from streamscore.errors import SettingsError
 from streamscore.kafka_clients import admin
 from streamscore.settings import REFUSED, Settings, described
 from streamscore.settings_load import load, shown
+from streamscore.startup import event_types, label_topics
 
 SECRET = "hunter2-canary"  # noqa: S105  it must be found nowhere
 
@@ -291,3 +292,12 @@ def test_challengers_have_a_topic_of_their_own(topic: str) -> None:
         load(None, {}, [f"outputs.shadow={topic}"])
     assert load(None, {}, ["outputs.shadow=shadow"])[0].outputs.topics[-1] == "shadow"
     assert len(Settings().outputs.topics) == 3
+
+
+def test_labels_of_events_without_a_history_are_the_archivers(caplog: pytest.LogCaptureFixture) -> None:
+    """One file of settings serves both: the worker reads no such topic, and says so."""
+    settings = Settings(inputs={"t": "transaction", "w": "examples.handbook:TRANSACTION"},
+                        labels={"answers": "transaction", "frauds": "examples.handbook:TRANSACTION"})  # fmt: skip
+    with caplog.at_level("INFO"):
+        assert label_topics(settings, event_types(settings)) == {"frauds": "handbook"}
+    assert "labels of answers are left to the archiver: no input has transaction events with a history" in caplog.text
