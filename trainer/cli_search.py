@@ -1,5 +1,6 @@
 """The command `trainer search`."""
 
+import shlex
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,4 +37,4 @@ def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[
         data = dataset.read(archive, chosen, Path(folder), say, which)
         found = searched(data, chosen, settings, (how["trials"], how["folds"], how["sampler"]), say)
     say(f"the best reached {found.reached:.4f}")
-    click.echo(" ".join(filter(None, [*(f"--set {value}" for value in values), arguments(found.values)])))
+    click.echo(" ".join(filter(None, [*(f"--set {shlex.quote(value)}" for value in values), arguments(found.values)])))
