@@ -26,11 +26,12 @@ def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[
 
     chosen, settings = find(event_type), parsed(values)
     # These take seconds to import: what was typed is looked at first.
-    from trainer import dataset, groups
+    from trainer import dataset
+    from trainer.run import check
     from trainer.search import arguments
     from trainer.search import search as searched
 
-    groups.check(chosen, settings)
+    check(chosen, settings)
     with tempfile.TemporaryDirectory() as folder:
         days = settings.window_days
         which = dataset.Which(Rows(as_of=as_of), timedelta(days) if days else None)

@@ -49,14 +49,19 @@ class Source(NamedTuple):
     rows: Rows = EVERY
 
 
+def check(event_type: EventType, settings: TrainingSettings) -> None:
+    """SettingsError where settings name a field or a network that there is not; nothing is read for it."""
+    groups.check(event_type, settings)
+    for name in filter(None, (settings.preset, settings.student)):
+        network_of(name)
+
+
 def train_once(source: Source, job: Job, told: Progress) -> Manifest:
     """Train on an archive and add the bundle to the store, once it loads as a worker would load it.
 
     A failed run leaves the store as it was.
     """
-    groups.check(job.event_type, job.settings)
-    for name in filter(None, (job.settings.preset, job.settings.student)):
-        network_of(name)
+    check(job.event_type, job.settings)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
