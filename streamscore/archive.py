@@ -131,11 +131,12 @@ def row_entries(
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place at `path` when all of it is written; after an error nothing is left.
+    """A file that takes its place at `path` when all of it is written; after an error nothing is left, no new folder.
 
     DataError when it cannot be written.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -148,6 +149,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+        with suppress(OSError):  # of folders that are not empty
+            for folder in made:
+                folder.rmdir()
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def as_of(archive: Archive, event_type: EventType, folder: Path, rows: Rows = EV
     """
     history = EntityHistory(event_type)
     known = known_labels(archive, event_type, folder, rows)
-    tables = archive.events([field.name for field in event_type.fields], rows)
+    tables = archive.events([*(field.name for field in event_type.fields), *archive.places], rows)
     place = folder / "events"
     place.mkdir()
     for chunk in moments(in_order((keyed("events", table, "occurred_at") for table in tables), place)):
@@ -100,7 +100,7 @@ def moments(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def once(rows: pa.Table) -> pa.Table:
-    """Sorted rows without those that have the time and id of the one before."""
+    """Sorted rows without those that have the time and id of the one before: of copies the first that came is kept."""
     at = rows["at"].to_numpy()
     candidates = np.flatnonzero(at[1:] == at[:-1]) + 1
     if not len(candidates):

@@ -30,6 +30,7 @@ BATCH, AHEAD = 65_536, 2
 SETTLED = timedelta(seconds=60)
 # What tells when a row of an import came to be known.
 KNOWN_AT = "kafka_timestamp"
+PLACES = ("kafka_topic", "kafka_partition", "kafka_offset")
 
 
 class Rows(NamedTuple):
@@ -66,6 +67,11 @@ class Archive:
     def versions(self) -> dict[str, int]:
         """The versions of the Delta tables that are read."""
         return {name: found.version for name, found in self._found.items() if isinstance(found, Snapshot)}
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The columns of events that tell which of two came first, in a table whose files are written together."""
+        return PLACES if isinstance(self._found["events"], Snapshot) else ()
 
     def events(self, columns: Sequence[str], rows: Rows = EVERY) -> Iterator[pa.Table]:
         """Columns of events, some rows at a time. DataError when `as_of` is so young that rows may come for it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from streamscore.errors import BundleError
+from streamscore.errors import BundleError, StoreUnreachable
 
 
 @click.group()
@@ -46,7 +46,12 @@ def models_list(store: Any) -> None:
     """
     pointing: dict[str, list[str]] = {}
     for alias in ("champion", "challenger", "previous"):
-        pointing.setdefault(store.alias(alias) or "", []).append(alias)
+        try:
+            pointing.setdefault(store.alias(alias) or "", []).append(alias)
+        except StoreUnreachable:
+            raise
+        except BundleError as error:
+            click.echo(str(error), err=True)
     bundles = store.bundles()
     if not bundles:
         click.echo("no bundles yet", err=True)

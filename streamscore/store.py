@@ -10,6 +10,7 @@ A bundle is trusted only after every file has the digest its manifest gives and 
 come out as promised. Any fsspec URL will do: a folder, S3, GCS.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -73,11 +74,9 @@ class ModelStore:
         self._root = f"{root.rstrip('/')}/{event_type}"
 
     def bundles(self) -> dict[str, Manifest | BundleError]:
-        """What every bundle says of itself, oldest first, then why some cannot be read; one without a manifest was
-        never finished.
-        """
+        """What every bundle says of itself, oldest first, then why some cannot be read; none that is unfinished."""
         try:
-            found = self._fs.glob(f"{self._root}/*/{MANIFEST}")
+            found = self._fs.glob(f"{glob.escape(self._root)}/*/{MANIFEST}")
         except Exception as error:
             raise _unreachable("read", error) from None
         bundles = {version: self._told(version) for version in sorted(Path(path).parent.name for path in found)}
@@ -147,17 +146,18 @@ class ModelStore:
         self._set_alias(name, version)
 
     def promote(self, version: str) -> None:
-        """Make a verified bundle the champion, no longer challenger; the champion before it becomes `previous`."""
+        """Make a verified bundle champion, no longer challenger, the one before `previous`; mend damaged aliases."""
         self.read(version)
-        champion = self.alias("champion")
+        champion = self._held("champion")
         if champion != version:
-            if champion:
+            if champion and VERSION.fullmatch(champion):
                 # The one before stays in the file: until the champion is written, it goes on being `previous`.
-                before = [one for one in (self._held("previous") or "").split() if one != champion]
+                held = (self._held("previous") or "").split()
+                before = [one for one in held if one != champion and VERSION.fullmatch(one)]
                 # Not looked at: a damaged champion must not keep a good one from its place.
                 self._set_alias("previous", "\n".join([champion, *before[:1]]))
             self._set_alias("champion", version)
-        if self.alias("challenger") == version:
+        if self._held("challenger") == version:
             self._remove(f"{self._root}/aliases/challenger")
 
     def rollback(self) -> str:

@@ -15,8 +15,9 @@ from streamscore.core.identity import LONGEST_TEXT, sortable
 # What a run holds at most: of short rows so many, of long ones so many bytes.
 RUN_ROWS, RUN_BYTES = 1 << 19, 256 << 20
 CHUNK = 8192
-# What rows are sorted by, where `key` is their id in the order in which history has ids.
-ORDER = [("at", "ascending"), ("key", "ascending")]
+# What rows are sorted by, where `key` is their id in the order in which history has ids; then by their place in
+# Kafka, of rows that have one.
+ORDER = ("at", "key", "kafka_topic", "kafka_partition", "kafka_offset")
 
 
 class _Run(NamedTuple):
@@ -30,7 +31,8 @@ def in_order(tables: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
     """All rows of tables with the columns `at` (int64) and `event_id`, oldest first, equal times by id.
 
     Runs are kept in `folder` while it lasts, unless all rows fit into one. Equal keys keep the order they came in
-    within a run. Memory is that of one run, or of one chunk of each.
+    within a run; with the columns of `ORDER` that tell their place in Kafka, they come by that. Memory is that of one
+    run, or of one chunk of each.
     """
     runs: list[Path] = []
     gathered: list[pa.Table] = []
@@ -81,7 +83,12 @@ def _keyed(table: pa.Table) -> pa.Table:
 
 
 def _sorted(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables).combine_chunks().sort_by(ORDER)
+    rows = pa.concat_tables(tables).combine_chunks()
+    return rows.sort_by([(name, "ascending") for name in _order(rows)])
+
+
+def _order(rows: pa.Table) -> list[str]:
+    return [name for name in ORDER if name in rows.column_names]
 
 
 def _written(tables: list[pa.Table], path: Path) -> Path:
@@ -109,12 +116,13 @@ def _filled(run: _Run) -> _Run:
     return run if run.rows.num_rows else _Run(next(run.unread, run.rows), run.unread)
 
 
-def _last(rows: pa.Table) -> tuple[int, Any]:
-    return rows["at"][-1].as_py(), rows["key"][-1].as_py()
+def _last(rows: pa.Table) -> tuple[Any, ...]:
+    return tuple(rows[name][-1].as_py() for name in _order(rows))
 
 
-def _up_to(rows: pa.Table, bound: tuple[int, Any]) -> int:
+def _up_to(rows: pa.Table, bound: tuple[Any, ...]) -> int:
     """How many of sorted rows have a key up to a bound."""
     at = rows["at"].to_numpy()
     first, end = (int(np.searchsorted(at, bound[0], side=side)) for side in ("left", "right"))
-    return first + bisect_right(rows["key"].slice(first, end - first).to_pylist(), bound[1])
+    rest = [rows[name].slice(first, end - first).to_pylist() for name in _order(rows)[1:]]
+    return first + bisect_right(list(zip(*rest, strict=True)), bound[1:])

@@ -111,9 +111,11 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     from trainer.metrics import TrainerMetrics
 
     chosen, settings, metrics, pulse = find(event_type), parsed(values), TrainerMetrics(), Pulse(patience=float("inf"))
+    from trainer.run import check
     from trainer.watch import Watch
     from trainer.watch import watch as run
 
+    check(chosen, settings)  # else every run would fail by them, which nobody might see
     hours, server = rest.pop("drift_hours"), serve(Http(**rest), metrics.registry, pulse)
     say(f"metrics on http://{rest['host']}:{server.server_address[1]}")
     _on_stop(asked)  # also in the middle of a run, which leaves nothing

@@ -1,5 +1,6 @@
 """The command `trainer search`."""
 
+import shlex
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,16 +26,18 @@ def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[
 
     chosen, settings = find(event_type), parsed(values)
     # These take seconds to import: what was typed is looked at first.
-    from trainer import dataset, groups
+    from trainer import dataset
+    from trainer.run import check
     from trainer.search import arguments
     from trainer.search import search as searched
 
-    groups.check(chosen, settings)
+    check(chosen, settings)
     with tempfile.TemporaryDirectory() as folder:
         days = settings.window_days
         which = dataset.Which(Rows(as_of=as_of), timedelta(days) if days else None)
         data = dataset.read(archive, chosen, Path(folder), say, which)
         found = searched(data, chosen, settings, (how["trials"], how["folds"], how["sampler"]), say)
     say(f"the best reached {found.reached:.4f}" + ("" if found.values else ", with the settings as they are"))
-    given = [*([f"--as-of {as_of:%Y-%m-%dT%H:%M:%SZ}"] if as_of else []), *(f"--set {value}" for value in values)]
-    click.echo(" ".join(filter(None, [*given, arguments(found.values)])))
+    of = [f"--as-of {as_of:%Y-%m-%dT%H:%M:%SZ}"] if as_of else []
+    given = [*of, *(f"--set {shlex.quote(value)}" for value in values), arguments(found.values)]
+    click.echo(" ".join(filter(None, given)))

@@ -60,8 +60,12 @@ def _of(name: str, values: pd.Series) -> list[Group]:
 
 
 def _said(value: object) -> str:
-    """A value so that no other is said alike; whole numbers beside missing ones come as floats."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """A value so that no other is said alike; whole numbers beside missing ones come as floats.
+
+    What would not be seen, or would steer a terminal, is written as Python writes it.
+    """
+    said = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return said if said.isprintable() else repr(said)
 
 
 def _bands(name: str, values: np.ndarray) -> list[Group]:

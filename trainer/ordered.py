@@ -41,10 +41,11 @@ class Tally:
 
 def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, tally: Tally) -> Iterator[Chunk]:
     """Chunks in the order of time; `folder` holds what is being sorted. DataError when the archive is not one."""
-    fields, told_of = [field.name for field in event_type.fields], told_columns(event_type)
+    fields = [*(field.name for field in event_type.fields), *archive.places]
+    told_of = told_columns(event_type)
     known = known_labels(archive, event_type, folder, rows)
     for chunk in answered(archive.events(fields, rows), archive.labels(told_of, rows), folder, tally):
-        yield Chunk(chunk.drop_columns(["at"]), known(chunk["at"][-1].as_py()))
+        yield Chunk(chunk.drop_columns(["at", *archive.places]), known(chunk["at"][-1].as_py()))
 
 
 def answered(events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: Tally) -> Iterator[pa.Table]:

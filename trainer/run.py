@@ -9,12 +9,13 @@ from typing import NamedTuple
 from streamscore.archive_read import EVERY, Rows
 from streamscore.core.bundle import Manifest
 from streamscore.core.event_type import EventType
-from streamscore.errors import BundleError, StoreUnreachable
+from streamscore.errors import BundleError, DataError, StoreUnreachable
 from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
 from trainer import dataset, groups, own_network, plots
 from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
 from trainer.distil import fitted
+from trainer.evaluate import with_values
 from trainer.fit import OnEpoch, calibrate, logits
 from trainer.judging import Candidate, importance, judged
 from trainer.network import network_of
@@ -48,14 +49,19 @@ class Source(NamedTuple):
     rows: Rows = EVERY
 
 
+def check(event_type: EventType, settings: TrainingSettings) -> None:
+    """SettingsError where settings name a field or a network that there is not; nothing is read for it."""
+    groups.check(event_type, settings)
+    for name in filter(None, (settings.preset, settings.student)):
+        network_of(name)
+
+
 def train_once(source: Source, job: Job, told: Progress) -> Manifest:
     """Train on an archive and add the bundle to the store, once it loads as a worker would load it.
 
     A failed run leaves the store as it was.
     """
-    groups.check(job.event_type, job.settings)
-    for name in filter(None, (job.settings.preset, job.settings.student)):
-        network_of(name)
+    check(job.event_type, job.settings)
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
@@ -72,6 +78,8 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
     some = (spread(parts.train, FITTED), spread(parts.validation, LOOKED_AT))
     learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
+    if not with_values(learn[0]).any():
+        raise DataError("no feature has a value in any event of the training part: there is nothing to learn from")
     scaler = scaler_for(event_type.features, learn, choose, settings)
     own_network.check(scaler, settings)
     rows = Scaled(data, parts, scaler)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score
 
+from streamscore.core.bundle import Scaler
 from streamscore.core.event_type import EventType
 from streamscore.errors import DataError, SettingsError
 from trainer import dataset, own_network
@@ -20,7 +21,8 @@ from trainer.distil import fitted
 from trainer.fit import logits
 from trainer.part import Part, spread
 from trainer.protocol import Fold, k_folds
-from trainer.scaling import FITTED, fit_scaler
+from trainer.scaler_choice import LOOKED_AT, scaler_for
+from trainer.scaling import FITTED
 from trainer.settings import TrainingSettings
 
 Sampler = Literal["random", "bayesian"]
@@ -63,8 +65,7 @@ def search(
     before = before_the_test(dataset.split(data, event_type, settings))
     days = dataset.days_apart(data.times, event_type, settings)
     folds = list(rolling(data, before, count, settings.model_copy(update={"gap_days": days})))
-    # What the oldest fold learns from every other does too: its scaler shows nobody anything that is to come.
-    scaler = fit_scaler(event_type.features, data.matrix[spread(before[folds[0].train], FITTED)])
+    scaler = _scaler(data, event_type, before, folds[0], settings)
     own_network.check(scaler, settings)
     rows = Part(data.matrix, before, data.labels[before], scaler)
     parts = [(rows.taken(fold.train), rows.taken(fold.test)) for fold in folds]
@@ -72,11 +73,29 @@ def search(
 
     def reached(values: Values) -> float:
         chosen = settings.model_copy(update=values)
-        found = float(np.mean([_judged(learn, judge, chosen) for learn, judge in parts]))
+        try:
+            found = float(np.mean([_judged(learn, judge, chosen) for learn, judge in parts]))
+        except SettingsError as error:
+            if not values:
+                raise
+            told(f"{error}: {arguments(values)}")  # one trial that fails is not the end of the others
+            return 0.0
         told(f"average precision {found:.4f} on {len(parts)} folds: {arguments(values) or 'as given'}")
         return found
 
     return best(sampler, free, reached, trials, settings.seed)
+
+
+def _scaler(
+    data: Dataset, event_type: EventType, before: np.ndarray, oldest: Fold, settings: TrainingSettings
+) -> Scaler:
+    """The scaler of the settings, by the oldest fold: what that learns from every other does too.
+
+    So nobody is shown anything that is to come, but for the kinds of `auto`, chosen on what that fold is judged on.
+    """
+    some = (spread(before[oldest.train], FITTED), spread(before[oldest.test], LOOKED_AT))
+    learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
+    return scaler_for(event_type.features, learn, choose, settings)
 
 
 def arguments(values: Values) -> str:

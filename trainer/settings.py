@@ -152,8 +152,8 @@ class TrainingSettings(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> "TrainingSettings":
-        if self.preset == "linear" and self.focal_gamma:
-            raise ValueError("focal_gamma focuses cross-entropy, and preset linear is fitted by least squares")
+        if "linear" in (self.preset, self.student) and self.focal_gamma:
+            raise ValueError("focal_gamma focuses cross-entropy, and linear is fitted by least squares")
         if self.validation_share + self.test_share > 0.8:
             raise ValueError("validation_share and test_share leave less than 20 % to train on")
         if self.review_rate and self.decline_rate and self.decline_rate > self.review_rate:

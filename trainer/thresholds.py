@@ -40,7 +40,8 @@ def chosen(risks: np.ndarray, labels: np.ndarray, wanted: ThresholdSettings, bud
 
     DataError where the rows do not allow what is wanted.
     """
-    risks = risks.astype(np.float64)
+    # As a worker has them: what rounds to 1 there is 1 here.
+    risks = risks.astype(np.float32).astype(np.float64)
     if wanted.by == "cost":
         found, said, figures = _by_cost(risks, labels, _costs(wanted))
     elif wanted.by == "false_positives":
@@ -119,7 +120,8 @@ def _by_cost(risks: np.ndarray, labels: np.ndarray, costs: Costs) -> tuple[Thres
     )
     # What the two add up to is paid, each by its own place. They never cross: between them a review would be dearer
     # than approving and than declining, which the settings rule out.
-    lower, upper = int(np.argmin(reviewing)), int(np.argmin(declining))
+    # No threshold lies above a risk of 1: who has it is declined.
+    lower, upper = int(np.argmin(reviewing)), int(np.argmin(declining[: len(distinct) + (distinct[-1] < 1)]))
     if lower in (0, len(distinct)):
         raise DataError(
             f"by these costs it is cheapest to alert on {'no' if lower else 'every'} event: no model is needed"
@@ -151,6 +153,8 @@ def _above_all_but(risks: np.ndarray, labels: np.ndarray, share: float) -> float
     if not allowed:
         raise DataError(f"{share:.3%} of the {len(negatives):,} negatives of the validation part is less than one")
     # The riskiest negative that may not be alerted: just above it begins what may.
+    if negatives[-allowed - 1] == 1:
+        raise DataError(f"more than {share:.3%} of the negatives of the validation part have a risk of 1")
     distinct = np.unique(risks)
     return _between(distinct, int(np.searchsorted(distinct, negatives[-allowed - 1], side="right")))
 

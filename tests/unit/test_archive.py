@@ -225,8 +225,8 @@ def test_a_file_without_any_label(tmp_path: Path) -> None:
     simulated = simulator.transactions(5, START, 0.01, 3)
     path = labelled_file(tmp_path / "paid.ndjson", TRANSACTION, simulated, [None] * 5)
     with pytest.raises(DataError, match="no row has a label 'is_fraud'"):
-        import_file(path, tmp_path / "archive", TRANSACTION, WEEK, None)
-    assert files_in(tmp_path / "archive") == []
+        import_file(path, tmp_path / "new" / "archive", TRANSACTION, WEEK, None)
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_integer_beyond_64_bits_is_refused(tmp_path: Path) -> None:

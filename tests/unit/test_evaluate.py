@@ -186,6 +186,8 @@ def test_groups_of_values_and_bands() -> None:
     nothing: Any = Held(age=[None, None])
     assert [group.name for group in groups(nothing, np.arange(2), ["age"])] == ["age (missing)"]
     assert groups(events, np.arange(0), ["age"]) == []
+    hidden: Any = Held(text=["\x1b[2J"])
+    assert [group.name for group in groups(hidden, np.arange(1), ["text"])] == [r"text '\x1b[2J'"]
     alike: Any = Held(number=[1234567.0, 1234568.0, 0.5, None], text=["missing", "x", None, "x"])
     names = [group.name for group in groups(alike, np.arange(4), ["number", "text"])]
     assert names[:4] == ["number 1234567", "number 1234568", "number 0.5", "number (missing)"]

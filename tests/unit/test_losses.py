@@ -90,6 +90,7 @@ def test_patience_saves_epochs() -> None:
 
 
 def test_least_squares_is_not_focused() -> None:
-    """The focal loss is one of cross-entropy, and is refused for a linear regression."""
-    with pytest.raises(SettingsError, match="focal_gamma focuses cross-entropy"):
-        parsed(("preset=linear", "focal_gamma=2"))
+    """The focal loss is one of cross-entropy, and is refused for a linear regression, also for one as a student."""
+    for linear in ("preset=linear", "student=linear"):
+        with pytest.raises(SettingsError, match="focal_gamma focuses cross-entropy"):
+            parsed((linear, "focal_gamma=2"))

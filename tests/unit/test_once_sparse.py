@@ -1,5 +1,6 @@
 """A training of events that lack things: an entity here and there, a field that nobody sends yet; options together."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from msgspec import Meta, Struct
 from streamscore.archive import import_file
 from streamscore.core.event_type import EventType
 from streamscore.core.feature import Feature, FeatureSet, as_is
+from streamscore.errors import DataError
 from streamscore.store import ModelStore, load
 from tests.trained import QUICK, SILENT, TRAINED_AT
 from trainer.run import Job, Source, train_once
@@ -59,6 +61,15 @@ def archive(folder: Path, last: str = "2026-03-01T00:00:00Z") -> str:
     found = import_file(folder / "claims.parquet", folder / "archive", CLAIM, timedelta(0), None)
     assert found.events + found.refused == ROWS
     return str(folder / "archive")
+
+
+def test_no_value_at_all_is_told(tmp_path: Path) -> None:
+    """Where no feature has a value in the training part there is nothing to learn from."""
+    ages = replace(CLAIM, features=CLAIM.features.select(["age"]))
+    with pytest.raises(DataError, match="no feature has a value in any event of the training part"):
+        train_once(
+            Source(archive(tmp_path)), Job(ages, ModelStore(str(tmp_path), CLAIM.name), QUICK, TRAINED_AT), SILENT
+        )
 
 
 def test_what_is_missing_ends_no_run(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from streamscore.cli import cli
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import NETWORK, ModelStore
 from tests.unit.test_store import FILES, manifest, store_of_two
@@ -113,3 +115,20 @@ def test_a_challenger_that_stayed_is_one_no_more_when_promoted_again(
     monkeypatch.undo()
     store.promote("v1")
     assert aliases(store) == ("v1", None, None)
+
+
+def test_promotion_mends_a_damaged_alias(store: ModelStore, tmp_path: Path) -> None:
+    """An alias that holds no version keeps no bundle from becoming champion, and the list goes on without it."""
+    aliases_of = tmp_path / "transaction" / "aliases"
+    aliases_of.mkdir()
+    where = ["--store", str(tmp_path), "--event-type", "transaction"]
+    for name in ("champion", "challenger", "previous"):
+        (aliases_of / name).write_bytes(b"")
+    done = CliRunner().invoke(cli, ["models", "list", *where])
+    assert (done.exit_code, done.stdout) == (0, "v1\nv2\n")
+    assert "alias champion does not hold a version" in done.stderr
+    store.promote("v1")
+    assert store.alias("champion") == "v1"
+    (aliases_of / "previous").write_bytes(b"\xff v2")
+    store.promote("v2")
+    assert (store.alias("champion"), store.rollback()) == ("v2", "v1")

@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
+from streamscore.core.bundle import NumericScale, QuantileScale
 from streamscore.errors import SettingsError
 from tests.trained import simulated, write_archive
 from trainer import dataset
 from trainer.__main__ import cli
 from trainer.cli_options import parsed
 from trainer.dataset import DAY
-from trainer.search import Between, before_the_test, best, rolling
+from trainer.search import Between, Trial, before_the_test, best, rolling, search
 from trainer.settings import TrainingSettings
 
 SPACE = {"rate": Between(1e-4, 1.0), "drop": (0.0, 0.1, 0.2, 0.3)}
@@ -68,6 +69,43 @@ def test_folds_end_before_the_test_part() -> None:
     judged = np.concatenate([fold.test for fold in folds])
     assert np.array_equal(judged, np.arange(judged[0], len(before)))
     assert [fold.train[0] for fold in folds] == [0, 0, 0]
+
+
+def small(settings: TrainingSettings, trials: int, told: list[str]) -> Any:
+    """A search on 2,000 rows of three features, one of them unlike the others."""
+    random = np.random.default_rng(0)
+    matrix = random.lognormal(0, 3, (2000, len(APPLICATION.features.names))).astype(np.float32)
+    times, labels = np.arange(2000) * DAY // 20, matrix[:, 0] > np.quantile(matrix[:, 0], 0.8)
+    data: Any = SimpleNamespace(times=times, labels=labels, matrix=matrix)
+    return search(data, APPLICATION, settings, (trials, 2, "random"), told.append)
+
+
+@pytest.mark.parametrize(("scaler", "kind"), [("robust", NumericScale), ("quantile", QuantileScale)])
+def test_trials_are_scaled_as_the_settings_say(monkeypatch: pytest.MonkeyPatch, scaler: Any, kind: type) -> None:
+    """As a run is that follows."""
+    seen = []
+    monkeypatch.setattr("trainer.search._judged", lambda learn, *_: seen.append(learn.scaler) or 0.5)
+    small(TrainingSettings(scaler=scaler, gap_days=0), 1, [])
+    assert len(seen) == 2
+    assert isinstance(seen[0].columns[0], kind)
+
+
+def test_a_trial_that_fails_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings by which a fit diverges are said and count as worst; those that were given must do."""
+    given = TrainingSettings(gap_days=0)
+    told: list[str] = []
+
+    def judged(_learn: Any, _judge: Any, settings: TrainingSettings) -> float:
+        if settings != given:
+            raise SettingsError("its numbers are infinite")
+        return 0.5
+
+    monkeypatch.setattr("trainer.search._judged", judged)
+    assert small(given, 3, told) == Trial({}, 0.5)
+    assert [line.startswith("its numbers are infinite: --set preset=") for line in told] == [False, True, True]
+    monkeypatch.setattr("trainer.search._judged", lambda *_: judged(None, None, TrainingSettings()))
+    with pytest.raises(SettingsError, match="infinite"):
+        small(given, 3, told)
 
 
 def test_the_command_gives_arguments(tmp_path: Path) -> None:

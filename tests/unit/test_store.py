@@ -271,6 +271,13 @@ def test_stores_of_two_types_are_apart(store: ModelStore, tmp_path: Path) -> Non
     assert (other.versions(), other.alias("champion")) == ([], None)
 
 
+@pytest.mark.parametrize("name", ["models[1]", "models*", "model?"])
+def test_a_folder_named_like_a_pattern(tmp_path: Path, name: str) -> None:
+    """It holds its own bundles, neither none nor those of a neighbour."""
+    ModelStore(str(tmp_path / "models1"), "transaction").write(manifest("v9"), FILES)
+    assert store_of_two(tmp_path / name).versions() == ["v1", "v2"]
+
+
 def test_any_fsspec_url() -> None:
     """A store in memory keeps the same rules as a folder."""
     store = ModelStore("memory://store-test/models/", "transaction")

@@ -21,6 +21,7 @@ from trainer.settings import ThresholdSettings
 from trainer.thresholds import Budget, Chosen, Costs, chosen, cost, decided, paid, ratio
 
 BUDGET = Budget(0.02, 0.005)
+SHARES = {"false_positives": 0.2, "false_declines": 0.01}
 COSTS = {"cost_missed": 100.0, "cost_review": 4.0, "cost_declined": 20.0}
 
 
@@ -65,6 +66,14 @@ def test_no_pair_of_thresholds_costs_less(answered: list[tuple[float, bool]], pa
     except DataError:  # no threshold is needed, or none can be chosen
         found = cheapest if labels.any() else least
     assert found == pytest.approx(least)
+
+
+def test_a_risk_of_one_is_declined() -> None:
+    """No threshold lies above it: what else is declined is chosen beside that, though alone nothing would be."""
+    risks, labels = np.array([0.0] * 9 + [0.75] * 5 + [1.0] * 3), np.array([0] * 9 + [1] * 5 + [1, 0, 0], bool)
+    found = by(risks, labels, by="cost", **COSTS)
+    assert found.thresholds == Thresholds(review=0.375, decline=0.375)
+    assert found.figures["cost"] == pytest.approx(2 * 20 / 17)
 
 
 def test_the_cost_is_less_than_by_budget_and_near_the_ratio() -> None:
@@ -158,6 +167,8 @@ def test_what_the_rows_do_not_allow_is_refused() -> None:
         by(risks, np.zeros(500, bool), by="cost", **COSTS)
     with pytest.raises(DataError, match=r"negatives of the validation part is less than one"):
         by(risks, labels, by="false_positives", false_positives=0.5, false_declines=0.0001)
+    with pytest.raises(DataError, match=r"more than 1.000% of the negatives of the validation part have a risk of 1"):
+        by(np.where(risks > 0.1, 1 - 1e-12, risks), labels, by="false_positives", **SHARES)
     with pytest.raises(DataError, match="cheapest to alert on every event"):
         by(risks, risks < 0.01, by="cost", cost_missed=1e9, cost_review=1.0, cost_declined=1e9)
     with pytest.raises(DataError, match="cheapest to alert on no event"):

@@ -59,3 +59,16 @@ def test_long_ids_are_in_the_order_of_history(tmp_path: Path) -> None:
     packed = [tuple(word) for word in words(found).tolist()]
     assert packed == sorted(packed)
     assert found != sorted(found)
+
+
+@settings(deadline=None)
+@given(st.permutations([(at, number, place) for at in (1, 2) for number in (1, 2) for place in range(8)]))
+def test_rows_of_one_key_come_by_their_place(rows: list[tuple[int, int, int]]) -> None:
+    """However many runs and chunks they lie in."""
+    at, ids, places = zip(*rows, strict=True)
+    table = pa.table({"at": at, "event_id": ids, "kafka_partition": [p // 4 for p in places], "kafka_offset": places})
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(time_order, "RUN_ROWS", 8)
+        patch.setattr(time_order, "CHUNK", 2)
+        found = pa.concat_tables(in_order([table.slice(n, 4) for n in range(0, 32, 4)], Path(folder)))
+    assert list(zip(*(found[n].to_pylist() for n in ("at", "event_id", "kafka_offset")), strict=True)) == sorted(rows)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from streamscore.core.application import APPLICATION
 from streamscore.core.bundle import Manifest
-from streamscore.errors import BundleError, DataError, StoreUnreachable, StreamScoreError
+from streamscore.errors import BundleError, DataError, SettingsError, StoreUnreachable, StreamScoreError
 from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
 from tests.samples import StubScorer, bundle, by_amount
 from tests.trained import QUICK, one_shape, simulated, write_archive
@@ -238,3 +238,15 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     arguments = ["watch", "--archive", str(tmp_path), "--event-type", "application", "--set", "gates.lift=none"]
     done = CliRunner().invoke(cli, arguments)
     assert "--set gates.lift: Input should be a valid number" in str(done.exception)
+
+
+@pytest.mark.parametrize("setting", ["segments=chanel", "student=nowhere:net"])
+def test_settings_that_no_run_can_have_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """Not as a failure of every run, of which nothing but the log would tell."""
+    monkeypatch.setattr("trainer.watch.watch", lambda *_: None)
+    arguments = ["watch", "--archive", str(tmp_path), "--event-type", "application", "--port", "0", "--set", setting]
+    done = CliRunner().invoke(cli, arguments)
+    assert isinstance(done.exception, SettingsError)
+    assert "metrics on" not in done.stderr
