@@ -8,8 +8,8 @@ from streamscore.core.bundle import Manifest
 from trainer.limits import limits
 from trainer.thresholds import decided
 
-# Segments on the page, those with most events; the report has them all.
-SEGMENTS = 12
+# Segments on the page: those with most events, and those of the others that are ranked worst. The report has them all.
+LARGEST, WORST = 8, 4
 
 
 def card(manifest: Manifest) -> str:
@@ -52,9 +52,12 @@ Trained at {manifest.trained_at:%Y-%m-%d %H:%M} UTC on events from {data["first_
 def _segments(segments: Sequence[dict[str, Any]]) -> str:
     if not segments:
         return ""
-    most = sorted(segments, key=lambda segment: -segment["events"])[:SEGMENTS]
+    by_size = sorted(segments, key=lambda segment: -segment["events"])
+    ranked = [segment for segment in by_size[LARGEST:] if segment["auc"] is not None]
+    most = by_size[:LARGEST] + sorted(ranked, key=lambda segment: float(segment["auc"]))[:WORST]
+    left = f"\n\n{len(segments) - len(most)} more are in the report." if len(segments) > len(most) else ""
     rows = [(f"{_cell(s['field'])} {_cell(s['value'])}, {s['positives']:,} of {s['events']:,}", s) for s in most]
-    return f"### By segment\n\n{_table('segment, positives of events', rows)}\n\n"
+    return f"### By segment\n\n{_table('segment, positives of events', rows)}{left}\n\n"
 
 
 def _table(first: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> str:

@@ -102,7 +102,7 @@ def test_what_no_worker_could_serve(layers: Callable[[Any], Any], said: str, mon
 
 def test_what_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is neither preset nor import path, a path to nothing, and a function of something else are told."""
-    with pytest.raises(SettingsError, match=r"^--set preset: .* forest is none of default, .* nor module:function"):
+    with pytest.raises(SettingsError, match=r"^--set preset: forest is none of default, .* nor module:function"):
         parsed(("preset=forest",))
     with pytest.raises(SettingsError, match=r"^network nowhere:at_all cannot be imported: ModuleNotFoundError"):
         network_of("nowhere:at_all")

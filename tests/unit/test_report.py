@@ -147,10 +147,15 @@ def test_values_are_text() -> None:
 
 
 def test_the_card_is_a_page() -> None:
-    """A card says verdict and limits, and its segments are those with most events."""
+    """A card says verdict and limits, and its segments are those with most events, and the worst of the others."""
     apart = {"field": "country", "positives": 3, **figures(*scored()[:2])}
     segments = [{**apart, "value": f"c{n}", "events": n} for n in range(100)]
+    segments[5] |= {"auc": 0.51}
+    segments[6] |= {"auc": None}
     told = card(manifest_of(scored(), segments=segments))
+    assert "country c5, 3 of 5 | 0.5100" in told
+    assert "country c6, " not in told
+    assert "\n\n88 more are in the report.\n\n" in told
     assert "**Verdict: " in told
     assert "## Limits\n\n- " in told
     assert "country c99, 3 of 99 |" in told
