@@ -68,7 +68,11 @@ def drift(url: str, event_type: EventType, model: Manifest, rows: Rows) -> Drift
     events = max((found.rows for found in features.values()), default=0)
     pairs = [(name, model.profiles[name], found) for name, found in features.items() if events]
     pairs += [(RISK, model.risks, risks)] if model.risks and risks and risks.rows else []
-    moved = [Moved(name, stability(*both), unusual(*both), change(*both)) for name, *both in pairs]
+    names = {feature.name: event_type.codes(feature) for feature in event_type.features.features}
+    moved = [
+        Moved(name, stability(was, now), unusual(was, now), change(was, now, names.get(name, {})))
+        for name, was, now in pairs
+    ]
     moved.sort(key=lambda each: -each.psi / each.threshold)
     return Drift(event_type.name, model.version, since, rows.until, events, risks.rows if risks else 0, moved)
 

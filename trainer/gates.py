@@ -41,6 +41,7 @@ class Case:
     feature, of what the champion was trained on (or the candidate, without one) and of the rows. `seconds` for an
     event at batch sizes; `parity` is the largest difference between the risks of the fitted and the reloaded model.
     `promised` is the average precision that the champion had when it was trained, `unjudged` why it cannot be asked.
+    `codes` says what the values of features stand for that are categories.
     """
 
     labels: np.ndarray
@@ -58,6 +59,7 @@ class Case:
     size: int = 0
     promised: float = 0.0
     unjudged: str = ""
+    codes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -87,6 +89,10 @@ def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
     return "promote", [f"there is no champion yet, else: {said}" for said in reasons] or ["every gate holds"]
 
 
+def _change(case: Case, name: str) -> str:
+    return change(*case.profiles[name], case.codes.get(name, {}))
+
+
 def _data(case: Case, settings: GateSettings) -> Gate:
     """Whether the rows look like what the champion was trained on: a broken feed must not become a model."""
     shifts = {name: stability(*both) for name, both in case.profiles.items()}
@@ -100,7 +106,7 @@ def _data(case: Case, settings: GateSettings) -> Gate:
     # Three standard deviations of the rows' own rate, and the factor allowed.
     chance = 3 * (now * (1 - now) / len(case.labels)) ** 0.5
     low, high = before / settings.most_rate_change - chance, before * settings.most_rate_change + chance
-    said = [f"{name} is not what it was (PSI {shifts[name]:.2f}): {change(*case.profiles[name])}" for name in shifted]
+    said = [f"{name} is not what it was (PSI {shifts[name]:.2f}): {_change(case, name)}" for name in shifted]
     if not low <= now <= high:
         said.append(f"{now:.2%} of the events are positive, it was {before:.2%}: labels may be shifted or missing")
     figures = {f"psi {name}": at for name, at in shifts.items()} | {

@@ -98,6 +98,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
         size=size,
         promised=promise(before.metrics) if champion.bundle else 0.0,
         unjudged=champion.unjudged,
+        codes={feature.name: bundle.event_type.codes(feature) for feature in features},
         seed=settings.seed,
     )
 

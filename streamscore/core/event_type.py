@@ -94,6 +94,11 @@ class EventType:
         """The declared value that a code of a category stands for, in words."""
         return self._categories.get(name, {}).get(code, "none of the usual")
 
+    def codes(self, feature: Feature) -> dict[int, str]:
+        """What the values of a feature stand for that is a category's code; of another nothing."""
+        name, coded = feature.fields[0], feature.function is as_is and feature.categories
+        return {code: self.category(name, code) for code in range(feature.categories)} if coded else {}
+
     @cached_property
     def _categories(self) -> dict[str, dict[int, str]]:
         return {

@@ -3,6 +3,8 @@
 The bins are made once, from what a model was trained on; everything later is counted in the same bins.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -78,8 +80,8 @@ def gained(before: Profile, now: Profile) -> np.ndarray:
     return shares[1] - shares[0]
 
 
-def change(before: Profile, now: Profile) -> str:
-    """Where most values went, in words."""
+def change(before: Profile, now: Profile, names: Mapping[int, str] = MappingProxyType({})) -> str:
+    """Where most values went, in words; `names` says what values stand for that are codes."""
     place = int(np.argmax(gained(before, now)))
     was, now_is = (profile.counts[place] / max(1, profile.rows) for profile in (before, now))
     if place == len(before.counts) - 1:
@@ -89,7 +91,8 @@ def change(before: Profile, now: Profile) -> str:
     elif place == len(before.edges):
         where = f"it is at least {before.edges[-1]:.6g}"
     elif before.edges[place] == np.nextafter(before.edges[place - 1], np.inf):
-        where = f"it is {before.edges[place - 1]:.6g}"
+        value = before.edges[place - 1]
+        where = f"it is {names.get(int(value)) or f'{value:.6g}'}"
     else:
         where = f"it is from {before.edges[place - 1]:.6g} to {before.edges[place]:.6g}"
     return f"{where} in {now_is:.1%} of events, was in {was:.1%}"

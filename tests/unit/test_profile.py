@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from streamscore.core.profile import counted, edges, stability, together, unusual
+from streamscore.core.profile import change, counted, edges, stability, together, unusual
+from streamscore.core.transaction import TRANSACTION
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,14 @@ def test_counts_of_parts_are_those_of_the_whole() -> None:
     values = np.append(np.random.default_rng(4).normal(size=999), np.nan)
     bins = edges(values)
     assert together(counted(values[:300], bins), counted(values[300:], bins)) == counted(values, bins)
+
+
+def test_a_code_is_told_by_what_it_stands_for() -> None:
+    """Where the values of a category went is said with its value, not with a number that nobody knows."""
+    spread = np.repeat(np.arange(4.0), [50, 900, 40, 10])
+    before = counted(spread, edges(spread))
+    now = counted(np.ones(100), before.edges)
+    country = next(feature for feature in TRANSACTION.features.features if feature.name == "country")
+    assert change(before, now, TRANSACTION.codes(country)) == "it is DE in 100.0% of events, was in 90.0%"
+    amount = next(feature for feature in TRANSACTION.features.features if feature.name == "amount")
+    assert change(before, now, TRANSACTION.codes(amount)) == "it is 1 in 100.0% of events, was in 90.0%"
