@@ -59,5 +59,5 @@ def _hidden(place: str, table: pa.Table, event_types: Mapping[str, EventType], n
 def _named(ids: pa.ChunkedArray, entity: Field, names: Pseudonyms) -> pa.ChunkedArray:
     """Each different id is hashed once."""
     coded = ids.dictionary_encode().unify_dictionaries().combine_chunks()
-    found = names.named(coded.dictionary.to_pylist(), entity.whole)
+    found = names.each(coded.dictionary.to_pylist(), entity.whole)
     return pa.chunked_array([pa.array(found, ids.type).take(coded.indices)])

@@ -46,16 +46,23 @@ class Pseudonyms:
         return blake2b(key=self.key, digest_size=DIGEST_BYTES, person=b"streamscore id")
 
     def named(self, ids: Sequence[str | int | None], whole: bool) -> list[Any]:
-        """The pseudonyms of ids, integers of `whole` ones; None stays None."""
-        names: dict[Any, Any] = dict.fromkeys(ids)
-        copy = self._begun.copy
-        for one in names:
-            if one is not None:
-                digest = copy()
-                digest.update(str(one).encode("utf-8", "surrogatepass"))
-                text = digest.hexdigest()
-                names[one] = int(text, 16) >> 8 * DIGEST_BYTES - WHOLE_BITS if whole else text
-        return list(map(names.__getitem__, ids))
+        """The pseudonyms of ids, integers of `whole` ones, each different one hashed once; None stays None."""
+        different = [one for one in dict.fromkeys(ids) if one is not None]
+        names: dict[Any, Any] = dict(zip(different, self.each(different, whole), strict=True))
+        return list(map(names.get, ids))
+
+    def each(self, ids: Sequence[str | int], whole: bool) -> list[Any]:
+        """The pseudonyms of ids, none of them None, that are known to be different."""
+        try:
+            contents = list(map(str.encode, map(str, ids)))
+        except UnicodeEncodeError:  # half of a surrogate pair
+            contents = [str(one).encode("utf-8", "surrogatepass") for one in ids]
+        found, copy = [], self._begun.copy
+        for content in contents:
+            digest = copy()
+            digest.update(content)
+            found.append(digest.hexdigest())
+        return [int(text, 16) >> 8 * DIGEST_BYTES - WHOLE_BITS for text in found] if whole else found
 
     def columns(self, event_type: EventType, columns: Columns) -> Columns:
         """The columns of events or labels with the entities' pseudonyms for their raw ids: what a history takes."""
