@@ -47,12 +47,10 @@ def time_with_zone(_context: click.Context, _option: click.Parameter, text: str 
 def time_in_utc(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
     """As `time_with_zone`, but without a zone a time, or a day, is UTC."""
     try:
-        plain = datetime.fromisoformat(text or "").tzinfo is None
+        at = datetime.fromisoformat(text or "")
     except ValueError:
-        plain = False
-    if plain:
-        return datetime.fromisoformat(text or "").replace(tzinfo=UTC)
-    return time_with_zone(context, option, text)
+        return time_with_zone(context, option, text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,9 @@ StreamScoreError
    └─ ArchiveUnreachable  the archive's storage does not answer: the archiver tries again
 """
 
+import difflib
+from collections.abc import Iterable, Sequence
+
 
 class StreamScoreError(Exception):
     """The root; `exit_code` is what the process ends with."""
@@ -48,3 +51,9 @@ class DataError(StreamScoreError):
 
 class ArchiveUnreachable(DataError, OSError):
     """An OSError too, for whoever tries again."""
+
+
+def did_you_mean(name: str, known: Iterable[str], path: Sequence[str] = ()) -> str | None:
+    """The question after the nearest of the known names, which stand below a dotted path; None where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {'.'.join([*path, *near])}?" if near else None

@@ -1,6 +1,5 @@
 """Find an event type by name or by import path: `transaction`, or `mybank.events:LOAN`."""
 
-import difflib
 import importlib
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from streamscore.core.catalogue import BUILT_IN
 from streamscore.core.event_type import EventType
-from streamscore.errors import SettingsError
+from streamscore.errors import SettingsError, did_you_mean
 
 
 def find(name: str) -> EventType:
@@ -16,9 +15,8 @@ def find(name: str) -> EventType:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if ":" not in name:
-        near = difflib.get_close_matches(name, BUILT_IN, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; built in are {', '.join(BUILT_IN)}"
-        raise SettingsError(f"there is no event type {name}{hint}; your own is named module:NAME")
+        hint = did_you_mean(name, BUILT_IN) or f"built in are {', '.join(BUILT_IN)}"
+        raise SettingsError(f"there is no event type {name}; {hint}; your own is named module:NAME")
     found = imported("event type", name)
     if not isinstance(found, EventType):
         raise SettingsError(f"{name} is a {type(found).__name__}, not an EventType")

@@ -3,7 +3,6 @@
 Unknown keys are errors with a suggestion.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from streamscore.errors import SettingsError
+from streamscore.errors import SettingsError, did_you_mean
 from streamscore.settings import Settings
 
 PREFIX = "STREAMSCORE_"
@@ -172,9 +171,8 @@ def _resolved(path: list[str], origin: str) -> list[str]:
     model: type[BaseModel] = Settings
     for depth, name in enumerate(path):
         if name not in model.model_fields:
-            near = difflib.get_close_matches(name, model.model_fields, n=1)
-            hint = f"; did you mean {'.'.join([*path[:depth], near[0]])}?" if near else ""
-            raise SettingsError(f"{origin}: there is no setting {'.'.join(path)}{hint}")
+            hint = did_you_mean(name, model.model_fields, path[:depth])
+            raise SettingsError(f"{origin}: there is no setting {'.'.join(path)}{f'; {hint}' if hint else ''}")
         annotation = model.model_fields[name].annotation
         rest = path[depth + 1 :]
         if get_origin(annotation) is dict and rest:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from streamscore.archive import TIME
 from streamscore.core.bundle import Thresholds
@@ -96,3 +97,16 @@ def store_of_three(folder: Path) -> ModelStore:
     found.promote("v1")
     found.point("challenger", "v2")
     return found
+
+
+@pytest.fixture(name="folder")
+def compared_folder(tmp_path: Path) -> Path:
+    """An archive of the world's events and labels."""
+    write_world(tmp_path / "archive")
+    return tmp_path / "archive"
+
+
+@pytest.fixture(name="store")
+def compared_store(tmp_path: Path) -> ModelStore:
+    """A store of champion and challenger."""
+    return store_of_three(tmp_path / "models")

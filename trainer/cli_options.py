@@ -1,12 +1,11 @@
 """What the trainer's commands have in common: settings from what was typed, and where progress goes."""
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from streamscore.cli_options import time_in_utc
-from streamscore.errors import SettingsError
+from streamscore.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from trainer.settings import TrainingSettings
@@ -48,10 +47,8 @@ def _unknown(settings: Any, where: list[str]) -> str:
     """That there is no such setting, and which was meant, or which there are beside it."""
     for name in where[:-1]:
         settings = settings.model_fields[name].annotation
-    near = difflib.get_close_matches(where[-1], settings.model_fields, n=1)
-    meant = (
-        f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"there are {', '.join(settings.model_fields)}"
-    )
+    there = settings.model_fields
+    meant = did_you_mean(where[-1], there, where[:-1]) or f"there are {', '.join(there)}"
     return f"there is no such setting; {meant}"
 
 

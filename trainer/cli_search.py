@@ -2,7 +2,7 @@
 
 import shlex
 import tempfile
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,7 @@ def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[
 
     check(chosen, settings)
     with tempfile.TemporaryDirectory() as folder:
-        days = settings.window_days
-        which = dataset.Which(Rows(as_of=as_of), timedelta(days) if days else None)
+        which = dataset.Which.of(Rows(as_of=as_of), settings)
         data = dataset.read(archive, chosen, Path(folder), say, which)
         found = searched(data, chosen, settings, (how["trials"], how["folds"], how["sampler"]), say)
     say(f"the best reached {found.reached:.4f}" + ("" if found.values else ", with the settings as they are"))

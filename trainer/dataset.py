@@ -57,6 +57,11 @@ class Which(NamedTuple):
     rows: Rows = EVERY
     window: timedelta | None = None
 
+    @classmethod
+    def of(cls, rows: Rows, settings: TrainingSettings) -> "Which":
+        """Rows of the days that the settings name."""
+        return cls(rows, timedelta(settings.window_days) if settings.window_days else None)
+
 
 ALL = Which()
 

@@ -1,6 +1,5 @@
 """Groups of events by what a field says: its frequent values, or bands of a number, and what is missing."""
 
-import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from streamscore.core.event_type import EventType
-from streamscore.errors import SettingsError
+from streamscore.errors import SettingsError, did_you_mean
 from trainer.settings import TrainingSettings
 from trainer.stored import Events
 
@@ -39,8 +38,7 @@ def check(event_type: EventType, settings: TrainingSettings) -> None:
     for setting in ("segments", "fairness"):
         unknown = [name for name in fields_of(getattr(settings, setting)) if name not in known]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], known, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+            meant = did_you_mean(unknown[0], known) or f"it has {', '.join(known)}"
             raise SettingsError(f"{setting}: {event_type.name} has no field {unknown[0]}; {meant}")
 
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,8 +65,7 @@ def train_once(source: Source, job: Job, told: Progress) -> Manifest:
     job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
     told.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
-        days = job.settings.window_days
-        which = dataset.Which(source.rows, timedelta(days) if days else None)
+        which = dataset.Which.of(source.rows, job.settings)
         data = dataset.read(source.url, job.event_type, Path(folder), told.say, which)
         return _kept(job.store, *_trained(data, job, told))
 

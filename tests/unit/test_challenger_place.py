@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from streamscore.core.transaction import TRANSACTION
 from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
-from tests.compared import NOW, SETTINGS, WORLD, store_of_three, write_shadow, write_world
+from tests.compared import NOW, SETTINGS, WORLD, compared_folder, compared_store, write_shadow
 from trainer import watch as watching
 from trainer.__main__ import cli
 from trainer.comparison import compared, waits
@@ -17,22 +17,13 @@ from trainer.run import place
 from trainer.settings import GateSettings, TrainingSettings
 from trainer.watch import Watch, challenged
 
+__all__ = ["compared_folder", "compared_store"]
+
 JUDGED = {
     "judgement": {"verdict": "shadow", "reasons": [], "champion": "v1"},
     "test": {"auc": 0.9, "average_precision": 0.3, "ece": 0.01},
     "baselines": {},
 }
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_world(tmp_path / "archive")
-    return tmp_path / "archive"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return store_of_three(tmp_path / "models")
 
 
 @pytest.fixture

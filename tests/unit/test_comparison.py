@@ -16,7 +16,7 @@ from streamscore.core.event_type import EventType
 from streamscore.core.transaction import TRANSACTION
 from streamscore.errors import ArchiveUnreachable, BundleError
 from streamscore.store import GOLDEN, NETWORK, SCALER, ModelStore
-from tests.compared import DAY, NOW, ROWS, SETTINGS, WORLD, World, store_of_three, write_shadow, write_world
+from tests.compared import DAY, NOW, ROWS, SETTINGS, WORLD, World, compared_folder, compared_store, write_shadow
 from trainer import watch as watching
 from trainer.__main__ import cli
 from trainer.comparison import Comparison, compared, settle
@@ -24,18 +24,9 @@ from trainer.metrics import TrainerMetrics
 from trainer.settings import GateSettings, TrainingSettings
 from trainer.watch import Watch, challenged
 
+__all__ = ["compared_folder", "compared_store"]
+
 Risks = Callable[[World], np.ndarray]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_world(tmp_path / "archive")
-    return tmp_path / "archive"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return store_of_three(tmp_path / "models")
 
 
 def found(folder: Path, store: ModelStore, settings: TrainingSettings = SETTINGS) -> Comparison:

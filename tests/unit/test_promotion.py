@@ -1,6 +1,5 @@
 """Promotion and rollback: each undoes the other, and one that fails at any step changes nothing."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from click.testing import CliRunner
 from streamscore.cli import cli
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.store import NETWORK, ModelStore
-from tests.unit.test_store import FILES, manifest, store_of_two
+from tests.unit.test_store import FILES, killed_after, manifest, store_of_two
 
 
 @pytest.fixture
@@ -55,26 +54,14 @@ def aliases(store: ModelStore) -> tuple[str | None, ...]:
 
 
 @pytest.mark.parametrize("survivors", [0, 1])
-def test_a_promotion_that_fails_changes_nothing(
-    store: ModelStore, monkeypatch: pytest.MonkeyPatch, survivors: int
-) -> None:
+def test_a_promotion_that_fails_changes_nothing(store: ModelStore, survivors: int) -> None:
     """Killed or on a full disk at either step: champion and previous are as they were, and a rollback is right."""
     store.write(manifest("v3", 3), FILES)
     store.promote("v1")
     store.promote("v2")
     store.point("challenger", "v3")
-    replace, left = os.replace, [survivors]
-
-    def crash(source: str, target: str) -> None:
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        replace(source, target)
-
-    monkeypatch.setattr("streamscore.store.os.replace", crash)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(survivors):
         store.promote("v3")
-    monkeypatch.setattr("streamscore.store.os.replace", replace)
     assert aliases(store) == ("v2", "v1", "v3")
     store.promote("v3")
     assert aliases(store) == ("v3", "v2", None)

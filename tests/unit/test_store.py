@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -74,23 +76,29 @@ def test_bundles_are_immutable(store: ModelStore) -> None:
     assert store.read("v1").files == FILES
 
 
-def test_an_unfinished_bundle_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def killed_after(replaced: int) -> Iterator[None]:
+    """What is done must be killed, after the store has put so many files in their places."""
+    replace, left = os.replace, [replaced]
+
+    def crash(source: str, target: str) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        replace(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamscore.store.os.replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+def test_an_unfinished_bundle_is_not_there(tmp_path: Path) -> None:
     """A crash at any file leaves no version visible, and the same version can be written afterwards."""
     store = ModelStore(str(tmp_path), "transaction")
-    replace = os.replace
     for survivors in range(len(FILES) + 1):
-        left = [survivors]
-
-        def crash(source: str, target: str, left: list[int] = left) -> None:
-            if not left[0]:
-                raise KeyboardInterrupt
-            left[0] -= 1
-            replace(source, target)
-
-        monkeypatch.setattr("streamscore.store.os.replace", crash)
-        with pytest.raises(KeyboardInterrupt):
+        with killed_after(survivors):
             store.write(manifest("v1"), FILES)
-        monkeypatch.undo()
         assert store.versions() == []
         with pytest.raises(BundleError, match=r"manifest\.json is missing"):
             store.read("v1")
@@ -186,15 +194,10 @@ def test_an_alias_points_to_what_is_there(store: ModelStore) -> None:
     assert store.alias("challenger") is None
 
 
-def test_aliases_change_at_once(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aliases_change_at_once(store: ModelStore) -> None:
     """A crash while an alias is written leaves the old one whole."""
     store.point("champion", "v1")
-
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("streamscore.store.os.replace", crash)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(0):
         store.point("champion", "v2")
     assert store.alias("champion") == "v1"
 
