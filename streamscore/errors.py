@@ -57,3 +57,8 @@ def did_you_mean(name: str, known: Iterable[str], path: Sequence[str] = ()) -> s
     """The question after the nearest of the known names, which stand below a dotted path; None where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {'.'.join([*path, *near])}?" if near else None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its kind when it says nothing."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -19,7 +19,7 @@ from keras import ops
 from streamscore.core.batch import SHAPES, call_shapes
 from streamscore.core.bundle import Calibration, Contributions, Scaler
 from streamscore.encode import encode
-from streamscore.errors import BundleError, SettingsError
+from streamscore.errors import BundleError, SettingsError, first_line
 from streamscore.store import NETWORK, BundleFiles
 
 # Rows explained per call, and Gauss–Legendre nodes on each row's path: 32 × 6 is the size of a batch
@@ -190,8 +190,7 @@ def scorer_of(files: BundleFiles, device: str) -> KerasScorer:
         try:
             network = load_network(str(path))
         except Exception as error:  # Keras raises whatever the file made it stumble over
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise BundleError(f"{manifest.version}: {NETWORK} cannot be loaded: {said}") from error
+            raise BundleError(f"{manifest.version}: {NETWORK} cannot be loaded: {first_line(error)}") from error
     if network.input_shape != (None, len(scaler.baseline)) or network.output_shape != (None, 1):
         raise BundleError(f"{manifest.version}: {NETWORK} maps {network.input_shape} to {network.output_shape}")
     scorer = KerasScorer(network, scaler, manifest.calibration, device)

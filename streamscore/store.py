@@ -28,7 +28,7 @@ from pydantic import ValidationError
 
 from streamscore.core.bundle import Bundle, Golden, Manifest, Scaler, disagreement
 from streamscore.core.event_type import EventType
-from streamscore.errors import BundleError, SettingsError, StoreUnreachable
+from streamscore.errors import BundleError, SettingsError, StoreUnreachable, first_line
 from streamscore.store_lock import locked
 
 Alias = Literal["champion", "challenger", "previous"]
@@ -49,7 +49,7 @@ class BundleFiles(NamedTuple):
         try:
             return Scaler.model_validate_json(self.files[SCALER])
         except ValidationError as error:
-            raise BundleError(f"{self.manifest.version}: {SCALER} is not a scaler: {_first_line(error)}") from None
+            raise BundleError(f"{self.manifest.version}: {SCALER} is not a scaler: {first_line(error)}") from None
 
     @property
     def golden(self) -> Golden:
@@ -58,7 +58,7 @@ class BundleFiles(NamedTuple):
                 events = [bytes(event) for event in arrays["events"].tolist()]
                 return Golden(events, arrays["matrix"], arrays["risks"])
         except Exception as error:  # zipfile and numpy raise whatever the bytes made them stumble over
-            raise BundleError(f"{self.manifest.version}: {GOLDEN} cannot be read: {_first_line(error)}") from None
+            raise BundleError(f"{self.manifest.version}: {GOLDEN} cannot be read: {first_line(error)}") from None
 
 
 class ModelStore:
@@ -69,7 +69,7 @@ class ModelStore:
             self._fs, root = fsspec.core.url_to_fs(url)
         except Exception as error:  # the file systems of fsspec raise whatever they like
             scheme = url.partition("://")[0]  # the rest can hold a password
-            raise SettingsError(f"a model store at {scheme}:// cannot be opened: {_first_line(error)}") from None
+            raise SettingsError(f"a model store at {scheme}:// cannot be opened: {first_line(error)}") from None
         self._warned: set[str] = set()  # said once: who watches a store asks every few seconds
         self._root = f"{root.rstrip('/')}/{event_type}"
 
@@ -96,7 +96,7 @@ class ModelStore:
         try:
             return Manifest.model_validate_json(self._read(version, MANIFEST))
         except ValidationError as error:
-            raise BundleError(f"{version}: {MANIFEST} is not a manifest: {_first_line(error)}") from None
+            raise BundleError(f"{version}: {MANIFEST} is not a manifest: {first_line(error)}") from None
 
     def read(self, version: str) -> BundleFiles:
         """A bundle whose every file has the digest of its manifest, or BundleError saying which has not."""
@@ -271,10 +271,4 @@ def _age(bundle: tuple[str, Manifest | BundleError]) -> tuple[bool, str]:
 
 
 def _unreachable(how: str, error: Exception) -> StoreUnreachable:
-    return StoreUnreachable(
-        f"the model store cannot be {how}: {getattr(error, 'strerror', None) or _first_line(error)}"
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return StoreUnreachable(f"the model store cannot be {how}: {getattr(error, 'strerror', None) or first_line(error)}")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from fsspec import AbstractFileSystem
 
-from streamscore.errors import BundleError, StoreUnreachable
+from streamscore.errors import BundleError, StoreUnreachable, first_line
 
 # A run that began so long ago and never ended was killed.
 ABANDONED = timedelta(hours=3)
@@ -44,7 +44,7 @@ def _take(fs: AbstractFileSystem, path: str, own: bytes, now: datetime) -> None:
     except BundleError:
         raise
     except Exception as error:  # the file systems of fsspec raise whatever they like
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        said = getattr(error, "strerror", None) or first_line(error)
         raise StoreUnreachable(f"the model store cannot be written: {said}") from None
 
 
