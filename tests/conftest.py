@@ -1,6 +1,7 @@
 """Where the tests get their Apache Kafka and Prometheus from, and a loud word when they get none."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,19 @@ MISSING = {
     "no Apache Kafka": "No delivery guarantee was tested. STREAMSCORE_REQUIRE_KAFKA=1 makes this fail.",
     "no Prometheus": "Neither alert rules nor dashboard were tested.",
 }
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts a test, and the programs it starts, even where pytest itself was started with it ignored.
+
+    A command that a test calls in this process has its own way with signals, which must not reach the next test.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

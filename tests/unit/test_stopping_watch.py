@@ -23,8 +23,6 @@ def test_an_interrupt_ends_it_well(tmp_path: Path, seconds: float | None) -> Non
             stdout=out,
             stderr=out,
             env=environment(),
-            # A test that runs in the background of a shell is started with Ctrl-C ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
     try:
         if seconds:
