@@ -10,7 +10,7 @@ from streamscore.archive_metrics import ArchiveMetrics
 from streamscore.metrics import Metrics
 from streamscore.settings import described
 from trainer.metrics import TrainerMetrics
-from trainer.settings import GateSettings, ThresholdSettings, TrainingSettings
+from trainer.settings import GateSettings, TeacherSettings, ThresholdSettings, TrainingSettings
 
 PAGES = tuple(Path("docs", f"{name}.md") for name in ("running", "own-events", "training"))
 
@@ -44,6 +44,7 @@ def filled(text: str) -> str:
         "metrics": metrics_table(Metrics().registry),
         "archive metrics": metrics_table(ArchiveMetrics().registry),
         "training": training_table(TrainingSettings),
+        "teacher": training_table(TeacherSettings, "teacher."),
         "thresholds": training_table(ThresholdSettings, "thresholds."),
         "gates": training_table(GateSettings, "gates."),
         "training metrics": metrics_table(TrainerMetrics().registry),

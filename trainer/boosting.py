@@ -1,6 +1,6 @@
-"""Gradient boosting to compare a network with: XGBoost and LightGBM, and the values they were tuned to.
+"""Gradient boosting, to compare a network with and to teach it: XGBoost, LightGBM, and the values they were tuned to.
 
-Neither is needed to train or to score: both come with the extra `backtest`.
+Neither is needed to score, nor to train without a teacher: both come with the extra `backtest`.
 """
 
 import importlib
@@ -15,10 +15,12 @@ from streamscore.errors import SettingsError
 
 Library = Literal["xgboost", "lightgbm"]
 Part = tuple[np.ndarray, np.ndarray]  # features, labels
+Forest = Callable[[np.ndarray, int], np.ndarray]  # the risks that the first so many trees give to rows
 
 # For each event type and library what `python -m tests.tune_boosting` found on weeks before those that are reported.
 CHOSEN = Path(__file__).with_name("boosting.yaml")
 OTHERWISE = "handbook_published"
+FINITE = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 
 
 class Tuned(NamedTuple):
@@ -35,33 +37,43 @@ def tuned(event_type: str, library: Library) -> Tuned:
     return Tuned(values=found, trees=found.pop("trees"))
 
 
-def staged(library: Library, train: Part, test: np.ndarray, values: Mapping[str, float], trees: Sequence[int]) -> Any:
-    """float (len(trees), rows): the risks that the first so many trees give to test rows, float32 (rows, features).
+def grown(library: Library, train: Part, values: Mapping[str, float], trees: int) -> Forest:
+    """So many trees that learnt from a part's float32 (rows, features); it has no need to be scaled.
 
     SettingsError says how to install a library that is missing.
     """
+    return _GROWN[library](needed(library), train, values, trees)
+
+
+def needed(library: Library) -> Any:
+    """The library itself. SettingsError says how to install one that is missing."""
     try:
-        module = importlib.import_module(library)
+        return importlib.import_module(library)
     except ImportError:
         raise SettingsError(f"{library} is not installed: pip install 'streamscore[backtest]'") from None
-    return np.stack(_STAGED[library](module, train, test, values, trees))
 
 
-def _xgboost(
-    module: Any, train: Part, test: np.ndarray, values: Mapping[str, float], trees: Sequence[int]
-) -> list[np.ndarray]:
+def staged(library: Library, train: Part, test: np.ndarray, values: Mapping[str, float], trees: Sequence[int]) -> Any:
+    """float (len(trees), rows): the risks that the first so many trees give to test rows, float32 (rows, features)."""
+    forest = grown(library, train, values, max(trees))
+    return np.stack([forest(test, count) for count in trees])
+
+
+def _xgboost(module: Any, train: Part, values: Mapping[str, float], trees: int) -> Forest:
     fixed = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "seed": 0}
-    model = module.train({**fixed, **values}, module.DMatrix(train[0], train[1]), max(trees))
-    rows = module.DMatrix(test)
-    return [model.predict(rows, iteration_range=(0, count)) for count in trees]
+    model = module.train({**fixed, **values}, module.DMatrix(_finite(train[0]), train[1]), trees)
+    return lambda rows, count: model.predict(module.DMatrix(_finite(rows)), iteration_range=(0, count))
 
 
-def _lightgbm(
-    module: Any, train: Part, test: np.ndarray, values: Mapping[str, float], trees: Sequence[int]
-) -> list[np.ndarray]:
+def _finite(rows: np.ndarray) -> np.ndarray:
+    """XGBoost refuses infinity, which a feature beyond float32 is; trees see only what is more than what."""
+    return np.clip(rows, *FINITE)
+
+
+def _lightgbm(module: Any, train: Part, values: Mapping[str, float], trees: int) -> Forest:
     fixed = {"objective": "binary", "deterministic": True, "force_row_wise": True, "seed": 0, "verbose": -1}
-    model = module.train({**fixed, **values}, module.Dataset(train[0], train[1].astype(np.int8)), max(trees))
-    return [model.predict(test, num_iteration=count) for count in trees]
+    model = module.train({**fixed, **values}, module.Dataset(train[0], train[1].astype(np.int8)), trees)
+    return lambda rows, count: model.predict(rows, num_iteration=count)
 
 
-_STAGED: Mapping[Library, Callable[..., list[np.ndarray]]] = {"xgboost": _xgboost, "lightgbm": _lightgbm}
+_GROWN: Mapping[Library, Callable[..., Forest]] = {"xgboost": _xgboost, "lightgbm": _lightgbm}

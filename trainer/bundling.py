@@ -25,7 +25,10 @@ from trainer.thresholds import Budget, chosen, paid
 GOLDEN_ROWS = 32
 # Rows whose values are enough to know how a feature lies.
 PROFILED = 1 << 20
-PACKAGES = ("streamscore", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "pandas", "numba")
+PACKAGES = (
+    *("streamscore", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "pandas", "numba"),
+    *("xgboost", "xgboost-cpu"),
+)
 
 
 class Scaled(NamedTuple):

@@ -12,6 +12,7 @@ from streamscore.core.event_type import EventType
 from streamscore.errors import BundleError, DataError, StoreUnreachable
 from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
 from trainer import dataset, groups, own_network, plots
+from trainer.boosting import needed
 from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
 from trainer.distil import fitted
@@ -50,10 +51,12 @@ class Source(NamedTuple):
 
 
 def check(event_type: EventType, settings: TrainingSettings) -> None:
-    """SettingsError where settings name a field or a network that there is not; nothing is read for it."""
+    """SettingsError where settings name a field, a network or a library that there is not; nothing is read for it."""
     groups.check(event_type, settings)
     for name in filter(None, (settings.preset, settings.student)):
         network_of(name)
+    if settings.teacher.trees:
+        needed("xgboost")
 
 
 def train_once(source: Source, job: Job, told: Progress) -> Manifest:
