@@ -1,5 +1,6 @@
 """`streamscore models`: what is in the model store, and which bundle is the champion."""
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -61,7 +62,9 @@ def models_list(store: Any) -> None:
         else:
             test = found.metrics.get("test", {})
             told = [f"{name} {'none' if value is None else f'{value:.4f}'}" for name, value in test.items()]
-            figures = "  ".join([*told, _judgement(found).get("verdict", "")]).rstrip()
+            shadowed = _shadowed(store, version)
+            verdicts = [_judgement(found).get("verdict"), shadowed and f"in shadow {shadowed['verdict']}"]
+            figures = "  ".join([*told, *filter(None, verdicts)])
         click.echo(f"{version}  {figures}  {' '.join(pointing.get(version, []))}".rstrip())
 
 
@@ -73,6 +76,11 @@ def models_show(store: Any, version: str) -> None:
     version = named(store, version)
     files = store.read(version).files
     click.echo(files["card.md"].decode() if "card.md" in files else store.manifest(version).model_dump_json(indent=2))
+    if shadowed := _shadowed(store, version):
+        became = "promoted" if shadowed["promoted"] else "not promoted"
+        click.echo(f"In shadow beside {shadowed['champion']}, compared {shadowed['compared_at']}: {became}.")
+        for reason in shadowed["reasons"]:
+            click.echo(f"- {reason}")
 
 
 @models.command("promote")
@@ -90,6 +98,14 @@ def models_promote(store: Any, version: str) -> None:
 def _judgement(manifest: Any) -> dict[str, Any]:
     """What the gates said of a bundle, empty for one that nobody judged."""
     return dict(manifest.metrics.get("judgement", {}))
+
+
+def _shadowed(store: Any, version: str) -> dict[str, Any]:
+    """How a bundle did in shadow beside a champion when last compared, empty for one that never was."""
+    try:
+        return dict(json.loads(store.noted(version) or "{}"))
+    except ValueError:  # a damaged note says nothing of the bundle
+        return {}
 
 
 @models.command("rollback")

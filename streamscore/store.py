@@ -129,7 +129,7 @@ class ModelStore:
 
     def alias(self, name: Alias) -> str | None:
         """The version an alias points to, or None. `previous` is the first of its file that is not the champion."""
-        held = self._held(name)
+        held = self._held(f"aliases/{name}")
         if held is None:
             return None
         versions = held.split("\n") if name == "previous" else [held]
@@ -148,16 +148,16 @@ class ModelStore:
     def promote(self, version: str) -> None:
         """Make a verified bundle champion, no longer challenger, the one before `previous`; mend damaged aliases."""
         self.read(version)
-        champion = self._held("champion")
+        champion = self._held("aliases/champion")
         if champion != version:
             if champion and VERSION.fullmatch(champion):
                 # The one before stays in the file: until the champion is written, it goes on being `previous`.
-                held = (self._held("previous") or "").split()
+                held = (self._held("aliases/previous") or "").split()
                 before = [one for one in held if one != champion and VERSION.fullmatch(one)]
                 # Not looked at: a damaged champion must not keep a good one from its place.
                 self._set_alias("previous", "\n".join([champion, *before[:1]]))
             self._set_alias("champion", version)
-        if self._held("challenger") == version:
+        if self._held("aliases/challenger") == version:
             self._remove(f"{self._root}/aliases/challenger")
 
     def rollback(self) -> str:
@@ -173,13 +173,17 @@ class ModelStore:
         self._fs.makedirs(f"{self._root}/comparisons", exist_ok=True)
         self._replace(f"{self._root}/comparisons/{version}.json", content)
 
+    def noted(self, version: str) -> str | None:
+        """What `note` kept of a bundle."""
+        return self._held(f"comparisons/{version}.json")
+
     def alone(self, now: datetime) -> AbstractContextManager[None]:
         """While it lasts nobody else trains or compares for this store; BundleError when somebody does."""
         return locked(self._fs, f"{self._root}/training", now)
 
-    def _held(self, name: Alias) -> str | None:
+    def _held(self, path: str) -> str | None:
         try:
-            return str(self._fs.cat_file(f"{self._root}/aliases/{name}").decode("ascii", "replace")).strip()
+            return str(self._fs.cat_file(f"{self._root}/{path}").decode("ascii", "replace")).strip()
         except FileNotFoundError:
             return None
         except Exception as error:

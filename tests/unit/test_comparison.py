@@ -98,6 +98,24 @@ def test_a_promotion_is_undone_in_one_step(folder: Path, store: ModelStore, tmp_
     assert {gate["name"] for gate in kept["gates"]} == {"positives", "floors", "champion", "calibration", "alerts"}
 
 
+def test_what_came_of_a_shadow_is_told_with_the_model(folder: Path, store: ModelStore, tmp_path: Path) -> None:
+    """Its card is from before, and `models list` and `show` would call a champion a shadow."""
+    write_shadow(folder, WORLD.blurred(0.1))
+    where = ["--event-type", "transaction", "--store", str(tmp_path / "models")]
+    before = CliRunner().invoke(streamscore, ["models", "show", "v2", *where]).output
+    outcome = found(folder, store)
+    assert settle(store, outcome, NOW)
+    after = CliRunner().invoke(streamscore, ["models", "show", "champion", *where]).output
+    said = [f"In shadow beside v1, compared {NOW.isoformat()}: promoted.", *(f"- {why}" for why in outcome.reasons)]
+    assert after == before + "\n".join(said) + "\n"
+    told = CliRunner().invoke(streamscore, ["models", "list", *where])
+    lines = {line.split()[0]: line for line in told.stdout.splitlines()}
+    assert lines["v2"].endswith("in shadow promote  champion")
+    assert "in shadow" not in lines["v1"]
+    (tmp_path / "models" / "transaction" / "comparisons" / "v2.json").write_text("{")
+    assert CliRunner().invoke(streamscore, ["models", "show", "champion", *where]).output == before
+
+
 def test_too_few_positives_wait(folder: Path, store: ModelStore) -> None:
     """Nothing is judged by them, and the sentence says how many there are; the place is kept while more may come."""
     write_shadow(folder, WORLD.blurred(0.1))
