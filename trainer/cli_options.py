@@ -35,12 +35,17 @@ def parsed(values: tuple[str, ...], otherwise: "TrainingSettings | None" = None)
     except ValidationError as error:
         first = error.errors()[0]
         where = list(map(str, first["loc"]))
-        wrong = (
-            _unknown(TrainingSettings, where)
-            if first["type"] == "extra_forbidden"
-            else first["msg"].removeprefix("Value error, ")
-        )
-        raise SettingsError(f"--set {'.'.join(where)}: {wrong}") from None
+        raise SettingsError(f"--set {'.'.join(where)}: {_wrong(TrainingSettings, where, first)}") from None
+
+
+def _wrong(settings: Any, where: list[str], error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return _unknown(settings, where)
+    if error["type"] == "model_type":
+        section = where[-1]
+        there = ", ".join(f"{section}.{name}" for name in settings.model_fields[section].annotation.model_fields)
+        return f"{section} has settings of its own: {there}"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _unknown(settings: Any, where: list[str]) -> str:

@@ -118,4 +118,6 @@ def test_parameters_without_trees_are_refused() -> None:
     """Nobody believes in a teacher that there is not."""
     with pytest.raises(SettingsError, match=r"--set teacher: max_depth is of trees, and teacher\.trees says of none"):
         parsed(("teacher.max_depth=4",))
+    with pytest.raises(SettingsError, match=r"--set teacher: teacher has settings of its own: teacher\.trees, teacher"):
+        parsed(("teacher=xgboost",))
     assert parsed(("teacher.max_depth=4", "teacher.trees=9")).teacher.max_depth == 4
