@@ -31,7 +31,7 @@ QUICK = {
     "kafka.consumer": "{session.timeout.ms: 2000, heartbeat.interval.ms: 500}",
 }
 POOL = 20_000
-# Events, labels and scores of the long form: at this rate they flow until after the last kill.
+# Events, labels and scores of the long form: at this rate a kill's share of them flows for ten seconds.
 EVIDENCE, KILLS, RATE = (700_000, 100_000, 200_000), 20, 5_000
 TABLES = [f"transaction/{name}" for name in ("events", "labels", "scores", "refused")] + ["refused"]
 
@@ -84,9 +84,9 @@ def archiver(
 
 
 @contextmanager
-def running(place: Scene, settings: Mapping[str, object] = {}) -> Iterator[Worker]:
+def running(place: Scene, settings: Mapping[str, object] = {}, name: str = "archiver") -> Iterator[Worker]:
     """An archiver that does not outlive the test."""
-    started = archiver(place, settings)
+    started = archiver(place, settings, name)
     try:
         yield started
     finally:
@@ -192,21 +192,31 @@ def _is_there(place: Scene, table: str) -> bool:
 
 
 def killed(place: Scene, counts: Sequence[int], kills: int, rate: float | None) -> Audit:
-    """Archive records while they come, with so many kill -9: each at a random moment while rolls are written."""
-    sender = threading.Thread(target=send, args=(place, counts, rate), daemon=True)
-    sender.start()
-    draw = random.Random(7)
+    """Archive records while they come, with so many kill -9: each at a random moment while rolls are written.
+
+    A share of the records begins to flow when an archiver is there to be killed: on a busy machine one takes longer to
+    start than all of them take to be sent, and the next would have nothing to write.
+    """
+    shares, draw = [count // kills for count in counts], random.Random(7)
     for number in range(kills):
-        victim = archiver(place, {"archive.roll_rows": 2_000, "archive.roll_seconds": 0.1}, f"archiver-{number}")
-        until(lambda writing=victim: "rows to" in writing.log(), 60, "it writes", victim.alive)  # type: ignore[misc]
-        time.sleep(draw.uniform(0, 1))
-        victim.kill()
-    sender.join()
+        often = {"archive.roll_rows": 2_000, "archive.roll_seconds": 0.1}
+        with running(place, often, f"archiver-{number}") as victim:
+            victim.await_ready()
+            before, sender = _written(victim), threading.Thread(target=send, args=(place, shares, rate), daemon=True)
+            sender.start()
+            until(lambda one=victim, seen=before: _written(one) > seen, 60, "it writes", victim.alive)  # type: ignore[misc]
+            time.sleep(draw.uniform(0, 1))
+            victim.kill()
+        sender.join()
     with running(place) as last:
         last.await_ready()
         await_all(place, last)
         assert last.terminate() == 0, last.log()[-3000:]
     return audit(place, kills)
+
+
+def _written(archiver: Worker) -> int:
+    return archiver.log().count("rows to")
 
 
 def exactly_once(kafka: Endpoint, folder: Path) -> list[Row]:

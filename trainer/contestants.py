@@ -72,7 +72,7 @@ def _dense_for_long(given: Lesson) -> np.ndarray:
     """A small network that nobody teaches needs more epochs and decay than waves do, and no dropout."""
     settings = given.settings
     more = {"epochs": 3 * settings.epochs // 2, "weight_decay": 4 * settings.weight_decay, "dropout": 0.0, "members": 1}
-    return _dense(given._replace(settings=settings.model_copy(update=more)))
+    return _dense(given._replace(settings=settings.model_copy(update={**more, "teacher": TeacherSettings()})))
 
 
 def _logistic(given: Lesson) -> np.ndarray:

@@ -15,7 +15,7 @@ from trainer import dataset, groups, own_network, plots
 from trainer.boosting import needed
 from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
 from trainer.card import card
-from trainer.distil import fitted
+from trainer.distil import FORESTS, fitted
 from trainer.evaluate import with_values
 from trainer.fit import OnEpoch, calibrate, logits
 from trainer.judging import Candidate, importance, judged
@@ -85,6 +85,8 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     scaler = scaler_for(event_type.features, learn, choose, settings)
     own_network.check(scaler, settings)
     rows = Scaled(data, parts, scaler)
+    if trees := settings.teacher.trees:
+        told.say(f"growing {FORESTS} forests of {trees} trees, which teach the network")
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
     choosing = rows.part(parts.validation)
     network = fitted(rows.part(parts.train), choosing, settings, told.epoch)
