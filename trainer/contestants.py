@@ -58,10 +58,11 @@ def _network(given: Lesson) -> np.ndarray:
 
 def _taught(given: Lesson) -> np.ndarray:
     """The network, taught by the trees of XGBoost's own parameters; those of the settings if they name any."""
+    if given.settings.teacher.trees:
+        return _network(given)
     chosen = tuned(given.event_type.name, "xgboost")
     teacher = TeacherSettings.model_validate({**chosen.values, "trees": chosen.trees})
-    more = {} if given.settings.teacher.trees else {"teacher": teacher}
-    return _network(given._replace(settings=given.settings.model_copy(update=more)))
+    return _network(given._replace(settings=given.settings.model_copy(update={"teacher": teacher})))
 
 
 def _dense(given: Lesson) -> np.ndarray:

@@ -43,7 +43,7 @@ def taught(teacher: Any, train: Part, calibrating: Part) -> Part:
 
 
 def taught_by_trees(train: Part, settings: TrainingSettings) -> Part:
-    """The same where no trees are asked for."""
+    """The training part with float targets (rows,): between each label and the forests' mean risk; as it is without."""
     if not (trees := settings.teacher.trees):
         return train
     some, values = train.few(GROWN_ON), settings.teacher.model_dump(exclude={"trees"})

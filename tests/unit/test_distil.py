@@ -73,9 +73,9 @@ def test_a_network_taught_by_trees_ranks_better() -> None:
         network = fitted(given.train, given.validation, chosen, lambda _: None)
         return precision(network, given.test), len(as_file(network))
 
-    alone, taught_by_trees = found(), found(teacher=TeacherSettings(trees=60))
-    assert taught_by_trees[0] > alone[0] + 0.015
-    assert abs(taught_by_trees[1] - alone[1]) < 100  # names of layers are counted on
+    alone, better = found(), found(teacher=TeacherSettings(trees=60))
+    assert better[0] > alone[0] + 0.015
+    assert abs(better[1] - alone[1]) < 100  # names of layers are counted on
 
 
 def test_what_trees_teach() -> None:
