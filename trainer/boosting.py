@@ -59,10 +59,24 @@ def staged(library: Library, train: Part, test: np.ndarray, values: Mapping[str,
     return np.stack([forest(test, count) for count in trees])
 
 
+def splits(train: Part, values: Mapping[str, float], trees: int) -> list[np.ndarray]:
+    """Of each column, float32 (rows, columns), the values at which XGBoost's trees split it, as often as they do.
+
+    SettingsError says how to install it where it is missing.
+    """
+    nodes = _xgboost_model(needed("xgboost"), train, values, trees).trees_to_dataframe()
+    found = {column: node["Split"].to_numpy() for column, node in nodes.groupby("Feature")}
+    return [found.get(f"f{column}", np.empty(0)) for column in range(train[0].shape[1])]
+
+
 def _xgboost(module: Any, train: Part, values: Mapping[str, float], trees: int) -> Forest:
-    fixed = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "seed": 0}
-    model = module.train({**fixed, **values}, module.DMatrix(_finite(train[0]), train[1]), trees)
+    model = _xgboost_model(module, train, values, trees)
     return lambda rows, count: model.predict(module.DMatrix(_finite(rows)), iteration_range=(0, count))
+
+
+def _xgboost_model(module: Any, train: Part, values: Mapping[str, float], trees: int) -> Any:
+    fixed = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "seed": 0}
+    return module.train({**fixed, **values}, module.DMatrix(_finite(train[0]), train[1]), trees)
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:

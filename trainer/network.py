@@ -1,6 +1,5 @@
 """The networks: each a function from the scaler, which says what the columns are, to a Keras model of one logit."""
 
-import math
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +9,8 @@ import keras
 
 from streamscore.core.bundle import Scaler
 from streamscore.event_types import imported
+from trainer.embedding import in_pieces, in_waves
 from trainer.settings import TrainingSettings
-
-# Of each column: how many frequencies, their spread at the start in waves per unit of a scaled column, and into how
-# many numbers they are mixed. On the earlier weeks of trainer/contestants.py a spread of 0.1 lost 0.003 of average
-# precision to 0.3; 0.6, and twice as many waves, changed nothing.
-WAVES, FREQUENCY, MIXED = 8, 0.3, 4
 
 Network = Callable[[Scaler, TrainingSettings], Any]
 
@@ -33,21 +28,20 @@ def dense(scaler: Scaler, settings: TrainingSettings) -> Any:
 def periodic(scaler: Scaler, settings: TrainingSettings) -> Any:
     """256-128-64 on waves of each scaled column: what lies in a narrow band of values is found as by boosting's splits.
 
-    The embeddings "PLR" of Gorishniy et al. (2022), beside the columns themselves. Training takes two to three times as
-    long as the default, scoring on a processor up to six times.
+    They stand beside the columns themselves. Training takes two to three times as long as the default, scoring on a
+    processor up to six times.
     """
     inputs = keras.Input((len(scaler.baseline),))
-    return _layered((256, 128, 64), inputs, keras.layers.Concatenate()([inputs, _waves(inputs)]), settings)
+    return _layered((256, 128, 64), inputs, keras.layers.Concatenate()([inputs, in_waves(inputs)]), settings)
 
 
-def _waves(columns: Any) -> Any:
-    """Each column's sines and cosines of frequencies that are learnt, mixed into a few numbers of its own."""
-    width = columns.shape[-1]
-    frequencies = keras.initializers.RandomNormal(stddev=2 * math.pi * FREQUENCY)
-    angles = keras.layers.EinsumDense("bc,cw->bcw", (width, WAVES), kernel_initializer=frequencies)(columns)
-    waves = keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], axis=-1)
-    mixed = keras.layers.EinsumDense("bcw,cwm->bcm", (width, MIXED), bias_axes="cm", activation="relu")(waves)
-    return keras.layers.Flatten()(mixed)
+def piecewise(scaler: Scaler, settings: TrainingSettings) -> Any:
+    """256-128-64 on pieces of each scaled column, which are laid out when the network is fitted.
+
+    They meet where boosted trees split the column, so that values are told apart which trees tell apart.
+    """
+    inputs = keras.Input((len(scaler.baseline),))
+    return _layered((256, 128, 64), inputs, keras.layers.Concatenate()([inputs, in_pieces(inputs)]), settings)
 
 
 def _plain(widths: tuple[int, ...], scaler: Scaler, settings: TrainingSettings) -> Any:
@@ -75,6 +69,7 @@ NETWORKS: Mapping[str, Network] = {
     "default": default,
     "dense": dense,
     "periodic": periodic,
+    "piecewise": piecewise,
     "logistic": one_layer,
     "linear": one_layer,
 }

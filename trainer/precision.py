@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from trainer.embedding import NAME as PIECES
+
 FULL = "float32"
 
 
@@ -14,7 +16,8 @@ def compute_in(network: Any, precision: str) -> None:
     for layer in network.layers:
         if hasattr(layer, "layers"):
             compute_in(layer, precision)
-        else:
+        elif layer.name != PIECES:
+            # Pieces may be 0.0001 long, and bfloat16 tells 2.90 from 2.92 and no nearer.
             layer.dtype_policy = keras.DTypePolicy(precision)
 
 

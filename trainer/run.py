@@ -53,9 +53,10 @@ class Source(NamedTuple):
 def check(event_type: EventType, settings: TrainingSettings) -> None:
     """SettingsError where settings name a field, a network or a library that there is not; nothing is read for it."""
     groups.check(event_type, settings)
-    for name in filter(None, (settings.preset, settings.student)):
+    networks = list(filter(None, (settings.preset, settings.student)))
+    for name in networks:
         network_of(name)
-    if settings.teacher.trees:
+    if settings.teacher.trees or "piecewise" in networks:
         needed("xgboost")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Preset = Literal["default", "dense", "periodic", "logistic", "linear"]
+Preset = Literal["default", "dense", "periodic", "piecewise", "logistic", "linear"]
 
 
 class GateSettings(BaseModel):
@@ -112,7 +112,7 @@ class TrainingSettings(BaseModel):
     preset: str = Field(
         "default",
         description="network: default (256-128-64), dense (64-32), periodic (default on waves of each column), "
-        "logistic, linear (least squares), or your own as module:function",
+        "piecewise (on pieces that trees split), logistic, linear (least squares), or your own as module:function",
     )
     window_days: float | None = Field(
         None, gt=0, lt=100_000, description="days of events to learn from, the newest; all if unset"

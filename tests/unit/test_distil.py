@@ -112,6 +112,9 @@ def test_a_teacher_that_is_not_installed_is_told_before_anything_is_read(monkeyp
     check(TRANSACTION, TrainingSettings())
     with pytest.raises(SettingsError, match=r"xgboost is not installed: pip install 'streamscore\[backtest\]'"):
         check(TRANSACTION, TrainingSettings(teacher=TeacherSettings(trees=10)))
+    for asked in ({"preset": "piecewise"}, {"student": "piecewise"}):
+        with pytest.raises(SettingsError, match="xgboost is not installed"):
+            check(TRANSACTION, TrainingSettings.model_validate(asked))
 
 
 def test_parameters_without_trees_are_refused() -> None:

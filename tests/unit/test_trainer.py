@@ -147,7 +147,7 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert done.stderr.splitlines()[-1].startswith("think twice before this model decides anything: its average")
 
 
-@pytest.mark.parametrize("preset", ["default", "dense", "periodic", "logistic", "linear"])
+@pytest.mark.parametrize("preset", ["default", "dense", "periodic", "piecewise", "logistic", "linear"])
 def test_every_preset_trains(parts: tuple[Any, ...], preset: str) -> None:
     """Each preset learns: on what it was trained on it ranks far better than chance."""
     labels = parts[0].labels
