@@ -82,20 +82,24 @@ _NEEDED: dict[str, set[str]] = {
 }
 
 
+# XGBoost holds its parameters in float32, and says so of a larger one only when it grows trees.
+MOST = 1e9
+
+
 class TeacherSettings(BaseModel):
     """Boosted trees whose risks a network learns from beside the labels, by XGBoost's names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trees: int | None = Field(None, ge=1, le=10_000, description="how many trees teach the network; none if unset")
-    learning_rate: float = Field(0.1, gt=0, le=1, description="how much of what is left each tree takes")
+    learning_rate: float = Field(0.1, ge=1e-6, le=1, description="how much of what is left each tree takes")
     max_depth: int = Field(5, ge=1, le=20, description="questions from a tree's root to a leaf")
-    min_child_weight: float = Field(1.0, ge=0, description="least weight of the events in a leaf")
-    subsample: float = Field(0.8, gt=0, le=1, description="share of events that each tree sees")
-    colsample_bytree: float = Field(0.8, gt=0, le=1, description="share of features that each tree sees")
-    reg_lambda: float = Field(1.0, ge=0, description="penalty on the square of a leaf's value")
-    reg_alpha: float = Field(0.0, ge=0, description="penalty on its size")
-    gamma: float = Field(0.0, ge=0, description="least gain of a split")
+    min_child_weight: float = Field(1.0, ge=0, le=MOST, description="least weight of the events in a leaf")
+    subsample: float = Field(0.8, ge=1e-3, le=1, description="share of events that each tree sees")
+    colsample_bytree: float = Field(0.8, ge=1e-3, le=1, description="share of features that each tree sees")
+    reg_lambda: float = Field(1.0, ge=0, le=MOST, description="penalty on the square of a leaf's value")
+    reg_alpha: float = Field(0.0, ge=0, le=MOST, description="penalty on its size")
+    gamma: float = Field(0.0, ge=0, le=MOST, description="least gain of a split")
 
     @model_validator(mode="after")
     def _any_trees(self) -> "TeacherSettings":

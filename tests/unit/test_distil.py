@@ -124,3 +124,10 @@ def test_parameters_without_trees_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"--set teacher: teacher has settings of its own: teacher\.trees, teacher"):
         parsed(("teacher=xgboost",))
     assert parsed(("teacher.max_depth=4", "teacher.trees=9")).teacher.max_depth == 4
+
+
+@pytest.mark.parametrize("asked", ["gamma=1e300", "reg_alpha=1e39", "min_child_weight=inf", "subsample=1e-300"])
+def test_parameters_that_xgboost_cannot_hold_are_refused(asked: str) -> None:
+    """Before anything is read, and not when trees are grown."""
+    with pytest.raises(SettingsError, match=rf"teacher\.{asked.partition('=')[0]}"):
+        parsed(("teacher.trees=5", f"teacher.{asked}"))
