@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from streamscore.errors import SettingsError
+from trainer.settings import TrainingSettings
 
 Library = Literal["xgboost", "lightgbm"]
 Part = tuple[np.ndarray, np.ndarray]  # features, labels
@@ -35,6 +36,12 @@ def tuned(event_type: str, library: Library) -> Tuned:
     chosen = yaml.safe_load(CHOSEN.read_text())
     found = dict(chosen.get(event_type, chosen[OTHERWISE])[library])
     return Tuned(values=found, trees=found.pop("trees"))
+
+
+def forests(settings: TrainingSettings, count: int) -> list[dict[str, float]]:
+    """XGBoost's parameters of so many forests: those of the settings' teacher, and a seed for each to draw by."""
+    values = settings.teacher.model_dump(exclude={"trees"})
+    return [{**values, "seed": settings.seed + number} for number in range(count)]
 
 
 def grown(library: Library, train: Part, values: Mapping[str, float], trees: int) -> Forest:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.boosting import grown
+from trainer.boosting import forests, grown
 from trainer.fit import OnEpoch, calibrate, fit, fit_all, logits
 from trainer.part import Part
 from trainer.settings import TrainingSettings
@@ -46,11 +46,10 @@ def taught_by_trees(train: Part, settings: TrainingSettings) -> Part:
     """The training part with float targets (rows,): between each label and the forests' mean risk; as it is without."""
     if not (trees := settings.teacher.trees):
         return train
-    some, values = train.few(GROWN_ON), settings.teacher.model_dump(exclude={"trees"})
+    some = train.few(GROWN_ON)
     learnt = (some.features(), some.labels)
-    seeds = range(settings.seed, settings.seed + FORESTS)
-    forests = [grown("xgboost", learnt, {**values, "seed": seed}, trees) for seed in seeds]
-    risks = [np.mean([forest(rows.features(), trees) for forest in forests], axis=0) for rows in train.chunks()]
+    teachers = [grown("xgboost", learnt, values, trees) for values in forests(settings, FORESTS)]
+    risks = [np.mean([teacher(rows.features(), trees) for teacher in teachers], axis=0) for rows in train.chunks()]
     return _between(train, np.concatenate(risks))
 
 

@@ -31,8 +31,7 @@ def periodic(scaler: Scaler, settings: TrainingSettings) -> Any:
     They stand beside the columns themselves. Training takes two to three times as long as the default, scoring on a
     processor up to six times.
     """
-    inputs = keras.Input((len(scaler.baseline),))
-    return _layered((256, 128, 64), inputs, keras.layers.Concatenate()([inputs, in_waves(inputs)]), settings)
+    return _beside(in_waves, scaler, settings)
 
 
 def piecewise(scaler: Scaler, settings: TrainingSettings) -> Any:
@@ -40,8 +39,13 @@ def piecewise(scaler: Scaler, settings: TrainingSettings) -> Any:
 
     They meet where boosted trees split the column, so that values are told apart which trees tell apart.
     """
+    return _beside(in_pieces, scaler, settings)
+
+
+def _beside(embedded: Callable[[Any], Any], scaler: Scaler, settings: TrainingSettings) -> Any:
+    """256-128-64 on each column and, beside it, the numbers that are made of it."""
     inputs = keras.Input((len(scaler.baseline),))
-    return _layered((256, 128, 64), inputs, keras.layers.Concatenate()([inputs, in_pieces(inputs)]), settings)
+    return _layered((256, 128, 64), inputs, keras.layers.Concatenate()([inputs, embedded(inputs)]), settings)
 
 
 def _plain(widths: tuple[int, ...], scaler: Scaler, settings: TrainingSettings) -> Any:

@@ -7,14 +7,14 @@ where a tree per column brought 0.745, and pieces of equally many rows 0.741.
 
 import numpy as np
 
-from trainer.boosting import splits
+from trainer.boosting import forests, splits
 from trainer.embedding import PIECES
 from trainer.part import Part
 from trainer.settings import TrainingSettings
 
 # Trees that split, if the settings name no teacher, and forests of them, which differ by what they draw.
 TREES, FORESTS = 75, 2
-# Rows that trees split, at most: a split is as sure as need be, and 100 columns of so many take two minutes.
+# Rows that trees split, at most: a split is as sure as need be, and 100 columns of so many take a minute.
 SPLIT = 1 << 17
 # Ends that are nearer to each other, in units of a scaled column, are one.
 DECIMALS = 4
@@ -27,10 +27,9 @@ def ends(train: Part, settings: TrainingSettings) -> list[np.ndarray]:
     """
     some = train.few(SPLIT)
     columns = np.concatenate([np.asarray(chunk.scaled()) for chunk in some.chunks()])
-    values, trees = settings.teacher.model_dump(exclude={"trees"}), settings.teacher.trees or TREES
-    seeds = range(settings.seed, settings.seed + FORESTS)
-    forests = [splits((columns, some.labels), {**values, "seed": seed}, trees) for seed in seeds]
-    return [_ends(columns[:, j], np.concatenate(found)) for j, found in enumerate(zip(*forests, strict=True))]
+    learnt, trees = (columns, some.labels), settings.teacher.trees or TREES
+    split = [splits(learnt, values, trees) for values in forests(settings, FORESTS)]
+    return [_ends(columns[:, j], np.concatenate(found)) for j, found in enumerate(zip(*split, strict=True))]
 
 
 def _ends(values: np.ndarray, found: np.ndarray) -> np.ndarray:
