@@ -16,16 +16,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from streamscore.attribution import EXPLAINED_ROWS, halves, integrated
 from streamscore.core.batch import SHAPES, call_shapes
 from streamscore.core.bundle import Calibration, Contributions, Scaler
 from streamscore.encode import encode
 from streamscore.errors import BundleError, SettingsError, first_line
 from streamscore.store import NETWORK, BundleFiles
-
-# Rows explained per call, and Gauss–Legendre nodes on each row's path: 32 × 6 is the size of a batch
-# the model is quick at. Trained silu networks left at most 1e-4 logits unexplained, and 4e-3 with 4 nodes.
-EXPLAINED_ROWS = 32
-PATH_NODES = 6
 
 Compiled = Callable[[np.ndarray], Any]
 
@@ -48,11 +44,17 @@ class KerasScorer:
         self._owners = np.eye(self._width)[scaler.owners]  # (scaled columns, features)
         baseline = np.array(scaler.baseline, np.float32)
 
-        def logits(scaled: Any) -> Any:
-            return calibration.slope * network(scaled, training=False)[:, 0] + calibration.intercept
+        in_two = halves(network)
 
-        self._risks = _compiled(lambda matrix: ops.sigmoid(logits(encode(matrix, scaler))), self._place)
-        self._explain = _compiled(lambda matrix: _integrated(logits, encode(matrix, scaler), baseline), self._place)
+        def risks(matrix: Any) -> Any:
+            logits = network(encode(matrix, scaler), training=False)[:, 0]
+            return ops.sigmoid(calibration.slope * logits + calibration.intercept)
+
+        def explained(matrix: Any) -> tuple[Any, Any]:
+            values, difference = integrated(in_two, encode(matrix, scaler), baseline)
+            return calibration.slope * values, calibration.slope * difference
+
+        self._risks, self._explain = _compiled(risks, self._place), _compiled(explained, self._place)
 
     def warm(self) -> None:
         """Compile every batch shape and the explanation."""
@@ -69,11 +71,11 @@ class KerasScorer:
         return np.concatenate(parts)[: len(matrix)]
 
     def contributions(self, matrix: np.ndarray) -> Contributions:
-        """Integrated gradients against the baseline (Sundararajan, Taly, Yan, 2017), per feature.
+        """Integrated gradients against the baseline (streamscore/attribution.py), per feature.
 
-        The path is straight in scaled columns, where a category's change is gradual; a feature's
-        contribution is the sum over its columns. Contributions and residual add up to the logit's
-        difference from the baseline's.
+        The path is straight in scaled columns, or in the numbers made of them, where a category's change is gradual; a
+        feature's contribution is the sum over its columns. Contributions and residual add up to the logit's difference
+        from the baseline's.
         """
         parts = [self._explained(matrix[i : i + EXPLAINED_ROWS]) for i in range(0, len(matrix), EXPLAINED_ROWS)]
         values = np.concatenate([values for values, _ in parts]) if parts else np.empty((0, self._width))
@@ -99,30 +101,6 @@ def _padded(matrix: np.ndarray, rows: int) -> np.ndarray:
     padded = np.zeros((rows, matrix.shape[1]), np.float32)
     padded[: len(matrix)] = matrix
     return padded
-
-
-def _integrated(logits: Callable[[Any], Any], scaled: Any, baseline: np.ndarray) -> tuple[Any, Any]:
-    """(rows, scaled columns) of attributions and (rows,) of logit differences."""
-    nodes, weights = np.polynomial.legendre.leggauss(PATH_NODES)
-    steps = ((nodes + 1) / 2).astype(np.float32)[None, :, None]
-    away = scaled - baseline  # (rows, columns)
-    path = ops.reshape(baseline + steps * away[:, None, :], (-1, len(baseline)))  # (rows · nodes, columns)
-    slopes = ops.reshape(_gradient(logits, path), (EXPLAINED_ROWS, PATH_NODES, len(baseline)))
-    mean_slope = ops.sum(slopes * (weights / 2).astype(np.float32)[None, :, None], axis=1)
-    return away * mean_slope, logits(scaled) - logits(baseline[None, :])
-
-
-def _gradient(logits: Callable[[Any], Any], points: Any) -> Any:
-    if keras.backend.backend() == "jax":
-        import jax  # noqa: PLC0415  only the backend in use is installed
-
-        return jax.grad(lambda p: ops.sum(logits(p)))(points)
-    import tensorflow as tf  # noqa: PLC0415  only the backend in use is installed
-
-    with tf.GradientTape() as tape:
-        tape.watch(points)
-        total = ops.sum(logits(points))
-    return tape.gradient(total, points)
 
 
 def _compiled(function: Callable[[Any], Any], place: Callable[[], Any]) -> Compiled:

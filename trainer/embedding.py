@@ -11,6 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from streamscore.attribution import OF_COLUMNS
+from streamscore.errors import SettingsError
+
 # Into how many numbers a column's waves are mixed, or its pieces.
 MIXED = 4
 # Of each column: how many frequencies, and their spread at the start in waves per unit of a scaled column. On the
@@ -22,7 +25,10 @@ WAVES, FREQUENCY = 8, 0.3
 PIECES = 12
 # Between these ends lie the pieces of a network that saw no rows yet.
 REACH = 3.0
-NAME = "pieces"
+# Layers that are laid out: how far a value is above each lower end, and how steeply a piece rises from there.
+LAID = ABOVE, SLOPE = "above_ends", "slope"
+# Where their weights are.
+ENDS, SLOPES = f"{ABOVE}/bias", f"{SLOPE}/kernel"
 
 
 def in_waves(columns: Any) -> Any:
@@ -30,7 +36,7 @@ def in_waves(columns: Any) -> Any:
     width = columns.shape[-1]
     frequencies = keras.initializers.RandomNormal(stddev=2 * math.pi * FREQUENCY)
     angles = keras.layers.EinsumDense("bc,cw->bcw", (width, WAVES), kernel_initializer=frequencies)(columns)
-    return _mixed(keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], axis=-1))
+    return _mixed("waves", keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], axis=-1))
 
 
 def in_pieces(columns: Any) -> Any:
@@ -38,38 +44,53 @@ def in_pieces(columns: Any) -> Any:
 
     A piece is 0 below its lower end, 1 above its upper end, and a straight line between.
     """
-    width = columns.shape[-1]
-    laid = keras.layers.EinsumDense("bc,cw->bcw", (width, PIECES), bias_axes="cw", trainable=False, name=NAME)
-    pieces = keras.ops.clip(laid(columns), 0, 1)
-    laid.set_weights(_lines([np.linspace(-REACH, REACH, PIECES + 1)] * width))
-    return _mixed(pieces)
+    width, shape = columns.shape[-1], (columns.shape[-1], PIECES)
+    # Two layers: a difference of near numbers is exact, and a sum of a product and an offset of thousands is not.
+    above = keras.layers.EinsumDense("bc,cw->bcw", shape, bias_axes="cw", trainable=False, name=ABOVE)
+    times = keras.layers.EinsumDense("bcw,cw->bcw", shape, kernel_initializer="ones", trainable=False, name=SLOPE)
+    pieces = keras.ops.clip(times(above(columns)), 0, 1)
+    lower, slopes = _lines([np.linspace(-REACH, REACH, PIECES + 1)] * width)
+    above.set_weights([np.ones(shape), -lower])
+    times.set_weights([slopes])
+    return _mixed("pieces", pieces)
 
 
-def _mixed(numbers: Any) -> Any:
+def _mixed(kind: str, numbers: Any) -> Any:
     """Those of each column, (rows, columns, numbers), mixed by weights of the column's own."""
-    shape = (numbers.shape[1], MIXED)
-    mixed = keras.layers.EinsumDense("bcw,cwm->bcm", shape, bias_axes="cm", activation="relu")(numbers)
-    return keras.layers.Flatten()(mixed)
+    shape, name = (numbers.shape[1], MIXED), f"{kind}_{OF_COLUMNS}"
+    mixed = keras.layers.EinsumDense("bcw,cwm->bcm", shape, bias_axes="cm", activation="relu", name=name)
+    return keras.layers.Flatten()(mixed(numbers))
+
+
+def has_pieces(network: Any) -> bool:
+    """Whether there is something to lay out in a network, or in one of several side by side."""
+    return bool(_laid(network, SLOPES))
 
 
 def lay_out(network: Any, ends: Sequence[np.ndarray]) -> None:
-    """Give each of a network's columns, also of several networks side by side, pieces between ascending ends."""
-    kernel, bias = _lines(ends)
-    for weights in network.non_trainable_weights:
-        if weights.path.endswith(f"{NAME}/kernel"):
-            weights.assign(kernel)
-        elif weights.path.endswith(f"{NAME}/bias"):
-            weights.assign(bias)
+    """Give each of a network's columns, also of several networks side by side, pieces between ascending ends.
 
-
-def _lines(columns: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Slope and offset of each piece, float32 (columns, PIECES): 0 at its lower end, 1 at its upper end.
-
-    A column with fewer pieces has zeros in the place of the others.
+    SettingsError when the network lays out other columns than it is given.
     """
-    slopes, offsets = np.zeros((2, len(columns), PIECES), np.float32)
+    lower, slopes = _lines(ends)
+    for name, values in ((ENDS, -lower), (SLOPES, slopes)):
+        for weights in _laid(network, name):
+            if weights.shape != values.shape:
+                raise SettingsError(f"in_pieces takes the {len(ends)} scaled columns, and was given {weights.shape[0]}")
+            weights.assign(values)
+
+
+def _laid(network: Any, name: str) -> list[Any]:
+    return [weights for weights in network.non_trainable_weights if weights.path.endswith(name)]
+
+
+def _lines(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower end and slope of each piece, float32 (columns, PIECES): it is 1 at its upper end.
+
+    A column with fewer pieces has slopes of zero in the place of the others.
+    """
+    lower, slopes = np.zeros((2, len(columns), PIECES), np.float32)
     for column, ends in enumerate(columns):
-        lower, length = ends[:-1], np.diff(ends)
-        slopes[column, : len(lower)] = 1 / length
-        offsets[column, : len(lower)] = -lower / length
-    return [slopes, offsets]
+        lower[column, : len(ends) - 1] = ends[:-1]
+        slopes[column, : len(ends) - 1] = 1 / np.diff(ends)
+    return lower, slopes

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 
 from streamscore.core.bundle import Calibration
 from streamscore.errors import SettingsError
-from trainer.embedding import lay_out
+from trainer.embedding import has_pieces, lay_out
 from trainer.loss import loss_of
 from trainer.network import mean_of, side_by_side
 from trainer.part import CHUNK, Part, shuffled
@@ -67,7 +67,7 @@ def fit_all(train: Part, settings: TrainingSettings) -> Any:
 def _compiled(train: Part, settings: TrainingSettings) -> Any:
     keras.utils.set_random_seed(settings.seed)
     members = side_by_side(train.scaler, settings)
-    if settings.preset == "piecewise":
+    if has_pieces(members):
         lay_out(members, ends(train, settings))
     count = -(-len(train.rows) // _batch(train, settings))
     members.compile(optimizer=optimizer(count, settings), loss=loss_of(settings, float(train.labels.mean())))

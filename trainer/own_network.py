@@ -13,6 +13,8 @@ from streamscore.core.bundle import RISK_TOLERANCE, Calibration, Scaler
 from streamscore.encode import encode
 from streamscore.errors import SettingsError
 from streamscore.scorer import KerasScorer, load_network
+from trainer.boosting import needed
+from trainer.embedding import has_pieces
 from trainer.network import NETWORKS, as_file, side_by_side
 from trainer.settings import TrainingSettings
 
@@ -36,9 +38,11 @@ def _check(name: str, scaler: Scaler, settings: TrainingSettings) -> None:
         raise SettingsError(f"network {name} cannot be built: {_said(error)}") from error
     if not isinstance(network, keras.Model):
         raise SettingsError(f"network {name} is a {type(network).__name__}, not a keras.Model")
-    shapes, needed = (network.input_shape, network.output_shape), ((None, len(scaler.baseline)), (None, 1))
-    if shapes != needed:
-        raise SettingsError(f"network {name} maps {shapes[0]} to {shapes[1]}, needed is {needed[0]} to {needed[1]}")
+    shapes, asked = (network.input_shape, network.output_shape), ((None, len(scaler.baseline)), (None, 1))
+    if shapes != asked:
+        raise SettingsError(f"network {name} maps {shapes[0]} to {shapes[1]}, needed is {asked[0]} to {asked[1]}")
+    if has_pieces(network):
+        needed("xgboost")
     _serve(name, network, scaler)
 
 

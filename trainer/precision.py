@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from trainer.embedding import NAME as PIECES
+from trainer.embedding import LAID
 
 FULL = "float32"
 
@@ -16,7 +16,7 @@ def compute_in(network: Any, precision: str) -> None:
     for layer in network.layers:
         if hasattr(layer, "layers"):
             compute_in(layer, precision)
-        elif layer.name != PIECES:
+        elif layer.name not in LAID:
             # Pieces may be 0.0001 long, and bfloat16 tells 2.90 from 2.92 and no nearer.
             layer.dtype_policy = keras.DTypePolicy(precision)
 

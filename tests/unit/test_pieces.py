@@ -1,10 +1,15 @@
 """Columns in pieces: where their ends lie, what is between, and what stays when there is little to split."""
 
+import keras
 import numpy as np
 import pytest
 
+from streamscore.core.bundle import Calibration, Scaler
+from streamscore.errors import SettingsError
+from streamscore.scorer import KerasScorer
 from tests.learnable import NUMBERS, Lesson, features, parts, precision
-from trainer.embedding import NAME, PIECES, lay_out
+from trainer.embedding import ENDS, PIECES, SLOPES, in_pieces, lay_out
+from trainer.fit import logits
 from trainer.network import side_by_side
 from trainer.part import Part, whole
 from trainer.pieces import ends
@@ -72,16 +77,51 @@ def test_every_member_is_laid_out() -> None:
     laid = ends(given.train, SETTINGS)
     lay_out(network, laid)
     slopes, offsets = (
-        [weights.numpy() for weights in network.weights if weights.path.endswith(f"{NAME}/{kind}")]
-        for kind in ("kernel", "bias")
+        [weights.numpy() for weights in network.weights if weights.path.endswith(ending)] for ending in (SLOPES, ENDS)
     )
     assert len(slopes) == 2
     edges = laid[0]
     for slope, offset in zip(slopes, offsets, strict=True):
-        at = edges[:, None] * slope[0] + offset[0]
+        at = (edges[:, None] + offset[0]) * slope[0]
         count = len(edges) - 1
         np.testing.assert_allclose(np.diag(at[:-1, :count]), 0, atol=1e-3)
         np.testing.assert_allclose(np.diag(at[1:, :count]), 1, atol=1e-3)
+
+
+def test_short_pieces_give_the_same_risk_however_they_are_compiled() -> None:
+    """One of 0.0001 rises by 10,000: as a product and an offset, risks were 0.003 apart."""
+    random = np.random.default_rng(0)
+    matrix = random.normal(0, 1, (8000, NUMBERS)).astype(np.float32)
+    near = random.random(8000) < 0.5
+    matrix[:, 0] = np.where(near, random.normal(1, 0.0001, 8000), matrix[:, 0])
+    given = parts(features(), matrix, near & (matrix[:, 0] > 1))
+    network = given.fitted(preset="piecewise", dropout=0, epochs=8)
+    step_by_step = 1 / (1 + np.exp(-logits(network, given.test)))
+    compiled = KerasScorer(network, given.train.scaler, Calibration()).risks(given.test.features())
+    assert np.ptp(compiled) > 0.9
+    assert np.abs(compiled - step_by_step).max() < 2e-6
+
+
+def own(scaler: Scaler, settings: TrainingSettings) -> keras.Model:
+    """A network of one's own, on pieces alone."""
+    inputs = keras.Input((len(scaler.baseline),))
+    return keras.Model(inputs, keras.layers.Dense(1)(in_pieces(inputs)))
+
+
+def of_some(scaler: Scaler, settings: TrainingSettings) -> keras.Model:
+    """One that lays out what is not the scaled columns."""
+    inputs = keras.Input((len(scaler.baseline),))
+    return keras.Model(inputs, keras.layers.Dense(1)(in_pieces(inputs[:, :2])))
+
+
+def test_a_network_of_ones_own_is_laid_out_too() -> None:
+    """Where its rows are split; other columns are refused."""
+    given = beside(0)
+    laid = given.fitted(preset=f"{__name__}:own", epochs=1)
+    (lower,) = [weights.numpy() for weights in laid.weights if weights.path.endswith(ENDS)]
+    assert lower[0, 0] == pytest.approx(-np.asarray(given.train.scaled())[:, 0].min(), abs=1e-4)
+    with pytest.raises(SettingsError, match="in_pieces takes the 8 scaled columns, and was given 2"):
+        given.fitted(preset=f"{__name__}:of_some", epochs=1)
 
 
 def test_what_counts_beside_another_column_is_found() -> None:
