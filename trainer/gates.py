@@ -86,7 +86,8 @@ def verdict(found: list[Gate], champion: bool) -> tuple[Verdict, list[str]]:
         return "reject", reasons
     if failed and champion:
         return "shadow", reasons
-    return "promote", [f"there is no champion yet, else: {said}" for said in reasons] or ["every gate holds"]
+    spared = [f"this would keep it from a champion's place, but there is no champion yet: {said}" for said in reasons]
+    return "promote", spared or ["every gate holds"]
 
 
 def _change(case: Case, name: str) -> str:

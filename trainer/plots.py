@@ -81,7 +81,9 @@ def _precision_recall(manifest: Manifest, scored: Scored) -> Plot:
     test, beside = manifest.metrics["test"], _told(manifest, "average_precision")
     shows = (
         f"Precision against recall. The model's average precision is {test['average_precision']:.4f}; {beside}. "
-        f"Of what a day's alert budget takes, {test['precision_at_budget']:.1%} are positives."
+        f"Of each day's riskiest {scored.answered.budget:.2%}, its alert budget, {test['precision_at_budget']:.1%} are "
+        f"positives; of all that the thresholds alert on, more on some days than on others, "
+        f"{manifest.metrics['at_thresholds']['precision']:.1%}."
     )
     return Plot("precision-recall", "Precision and recall", shows, png(figure))
 

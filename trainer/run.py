@@ -139,8 +139,10 @@ def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = Fa
         return Placed(None, why)
     if champion and _alike(store, champion, manifest):
         return Placed(None, f"it has learnt the same as the champion {champion}, to the last bit")
+    before = store.alias("challenger")
     store.point("challenger", manifest.version)
-    return Placed("challenger", why)
+    gone = f"it takes the place of the challenger {before}, which waits for no answers" if before else ""
+    return Placed("challenger", "; ".join(filter(None, (why, gone))))
 
 
 def _alike(store: ModelStore, champion: str, manifest: Manifest) -> bool:

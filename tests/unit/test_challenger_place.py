@@ -72,6 +72,7 @@ def test_once_leaves_a_challenger_that_waits(folder: Path, store: ModelStore, ne
     assert done.exit_code == 0, done.output
     assert store.alias("challenger") == ("v2" if waiting else "v3")
     assert ("the challenger waits for its answers and keeps its place" in done.output) == waiting
+    assert ("it takes the place of the challenger v2, which waits for no answers" in done.output) != waiting
 
 
 @pytest.mark.parametrize(("waits", "challenger"), [(True, "v2"), (False, "v3")])

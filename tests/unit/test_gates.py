@@ -129,5 +129,8 @@ def test_a_segment_that_loses_is_named() -> None:
 
 
 def test_too_little_is_no_reason_to_have_no_model() -> None:
-    """With few positives the first model is used, since there is none to protect."""
-    assert failed(replace(GOOD, champion=None, validation_positives=5), champion=False)[0] == "promote"
+    """With few positives the first model is used, since there is none to protect, and it is said what it lacks."""
+    few = replace(GOOD, champion=None, validation_positives=5)
+    assert failed(few, champion=False)[0] == "promote"
+    (said,) = verdict(gates(few, SETTINGS), champion=False)[1]
+    assert said.startswith("this would keep it from a champion's place, but there is no champion yet: 5 positives")
