@@ -13,7 +13,7 @@ from keras import ops
 EXPLAINED_ROWS = 32
 PATH_NODES = 16
 # How the name of a layer ends that makes several numbers, (rows, columns, numbers), of each column alone.
-OF_COLUMNS = "of_columns"
+OF_COLUMNS = "of_each_column"
 
 Numbers = list[Any]  # scaled columns (rows, columns), then (rows, columns, numbers) of each layer of that name
 
