@@ -34,9 +34,10 @@ demo: $(VENV)/cpu.done  ## see it work: an embedded broker, a stream, a first mo
 
 test: $(VENV)/dev.done lint  ## everything CI runs: lint, then all tests, on Apache Kafka too
 	@echo "== tests"
-	@# Two at a time: most wait for brokers and workers. A file's tests share what they start, so they stay together; in the
-	@# order of their names, so that those with a broker, few and long, are not left for the end, where one waits for the other.
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@# Three at a time, also on two processors: many wait for brokers and workers. A file's tests share what they start, so
+	@# they stay together; in the order of their names, so that those with a broker, few and long, are not left for the end,
+	@# where one waits for another.
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.done  ## ruff, mypy, import contracts
 	@echo "== lint"
