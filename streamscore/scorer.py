@@ -46,13 +46,17 @@ class KerasScorer:
 
         in_two = halves(network)
 
+        def logits(scaled: Any) -> Any:
+            return calibration.slope * network(scaled, training=False)[:, 0] + calibration.intercept
+
         def risks(matrix: Any) -> Any:
-            logits = network(encode(matrix, scaler), training=False)[:, 0]
-            return ops.sigmoid(calibration.slope * logits + calibration.intercept)
+            return ops.sigmoid(logits(encode(matrix, scaler)))
 
         def explained(matrix: Any) -> tuple[Any, Any]:
-            values, difference = integrated(in_two, encode(matrix, scaler), baseline)
-            return calibration.slope * values, calibration.slope * difference
+            scaled = encode(matrix, scaler)
+            # The difference is of the network that gives the risks, so that a wrong cut would show as a residual.
+            difference = logits(scaled) - logits(baseline[None, :])
+            return calibration.slope * integrated(in_two, scaled, baseline), difference
 
         self._risks, self._explain = _compiled(risks, self._place), _compiled(explained, self._place)
 

@@ -26,7 +26,7 @@ PIECES = 12
 # Between these ends lie the pieces of a network that saw no rows yet.
 REACH = 3.0
 # Layers that are laid out: how far a value is above each lower end, and how steeply a piece rises from there.
-LAID = ABOVE, SLOPE = "above_ends", "slope"
+LAID = ABOVE, SLOPE = "above_ends_of_pieces", "slope_of_pieces"
 # Where their weights are.
 ENDS, SLOPES = f"{ABOVE}/bias", f"{SLOPE}/kernel"
 
@@ -36,7 +36,7 @@ def in_waves(columns: Any) -> Any:
     width = columns.shape[-1]
     frequencies = keras.initializers.RandomNormal(stddev=2 * math.pi * FREQUENCY)
     angles = keras.layers.EinsumDense("bc,cw->bcw", (width, WAVES), kernel_initializer=frequencies)(columns)
-    return _mixed("waves", keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], axis=-1))
+    return _mixed(keras.ops.concatenate([keras.ops.sin(angles), keras.ops.cos(angles)], axis=-1))
 
 
 def in_pieces(columns: Any) -> Any:
@@ -52,12 +52,12 @@ def in_pieces(columns: Any) -> Any:
     lower, slopes = _lines([np.linspace(-REACH, REACH, PIECES + 1)] * width)
     above.set_weights([np.ones(shape), -lower])
     times.set_weights([slopes])
-    return _mixed("pieces", pieces)
+    return _mixed(pieces)
 
 
-def _mixed(kind: str, numbers: Any) -> Any:
+def _mixed(numbers: Any) -> Any:
     """Those of each column, (rows, columns, numbers), mixed by weights of the column's own."""
-    shape, name = (numbers.shape[1], MIXED), f"{kind}_{OF_COLUMNS}"
+    shape, name = (numbers.shape[1], MIXED), f"{OF_COLUMNS}_{keras.backend.get_uid(OF_COLUMNS)}"
     mixed = keras.layers.EinsumDense("bcw,cwm->bcm", shape, bias_axes="cm", activation="relu", name=name)
     return keras.layers.Flatten()(mixed(numbers))
 
@@ -81,7 +81,7 @@ def lay_out(network: Any, ends: Sequence[np.ndarray]) -> None:
 
 
 def _laid(network: Any, name: str) -> list[Any]:
-    return [weights for weights in network.non_trainable_weights if weights.path.endswith(name)]
+    return [weights for weights in network.weights if weights.path.endswith(name)]
 
 
 def _lines(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -23,19 +23,14 @@ ROWS = 16
 
 def check(scaler: Scaler, settings: TrainingSettings) -> None:
     """Nothing for a preset; SettingsError that says why a worker could not serve what an import path builds."""
-    for name in (settings.preset, settings.student):
-        if name and name not in NETWORKS:
-            _check(name, scaler, settings)
+    student = settings.model_copy(update={"preset": settings.student, "members": 1})
+    for own in (settings, student):
+        if own.preset and own.preset not in NETWORKS:
+            _check(scaler, own)
 
 
-def _check(name: str, scaler: Scaler, settings: TrainingSettings) -> None:
-    one = settings.model_copy(update={"preset": name, "members": 1})
-    try:
-        network = side_by_side(scaler, one)
-    except SettingsError:
-        raise
-    except Exception as error:  # a user's function may fail in any way
-        raise SettingsError(f"network {name} cannot be built: {_said(error)}") from error
+def _check(scaler: Scaler, own: TrainingSettings) -> None:
+    name, network = own.preset, _built(scaler, own.model_copy(update={"members": 1}))
     if not isinstance(network, keras.Model):
         raise SettingsError(f"network {name} is a {type(network).__name__}, not a keras.Model")
     shapes, asked = (network.input_shape, network.output_shape), ((None, len(scaler.baseline)), (None, 1))
@@ -43,7 +38,17 @@ def _check(name: str, scaler: Scaler, settings: TrainingSettings) -> None:
         raise SettingsError(f"network {name} maps {shapes[0]} to {shapes[1]}, needed is {asked[0]} to {asked[1]}")
     if has_pieces(network):
         needed("xgboost")
+    _built(scaler, own)  # also beside each other, where two of one name cannot stand
     _serve(name, network, scaler)
+
+
+def _built(scaler: Scaler, own: TrainingSettings) -> Any:
+    try:
+        return side_by_side(scaler, own)
+    except SettingsError:
+        raise
+    except Exception as error:  # a user's function may fail in any way
+        raise SettingsError(f"network {own.preset} cannot be built: {_said(error)}") from error
 
 
 def _serve(name: str, network: Any, scaler: Scaler) -> None:
