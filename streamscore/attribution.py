@@ -96,7 +96,9 @@ def _alone(numbers: Callable[[Any], Numbers], width: int) -> bool:
     random = np.random.default_rng(0)
     still = random.normal(0, 1, (MOVED, 1, width)).astype(np.float32)
     moved = np.where(np.eye(width, dtype=bool), random.normal(0, 1, (MOVED, 1, width)), still).astype(np.float32)
-    for found, other in zip(*(numbers(rows.reshape(-1, width))[1:] for rows in (still, moved)), strict=True):
+    before = numbers(still.reshape(-1, width))[1:]
+    after = numbers(moved.reshape(-1, width))[1:] if before else []
+    for found, other in zip(before, after, strict=True):
         if tuple(found.shape[1:2]) != (width,):
             return False
         away = np.asarray(other).reshape(MOVED, width, width, -1) - np.asarray(found)[:, None]
@@ -142,5 +144,5 @@ def _gradients(logits: Callable[[Numbers], Any], points: Numbers) -> Numbers:
     with tf.GradientTape() as tape:
         tape.watch(points)
         total = ops.sum(logits(points))
-    # Nothing may come of the columns but by their numbers.
+    # A network may use columns by what is made of them alone: their own slope is 0 then.
     return list(tape.gradient(total, points, unconnected_gradients=tf.UnconnectedGradients.ZERO))

@@ -41,6 +41,15 @@ def lesson(rows: int = 3000, rate: float = 0.1, seed: int = 0) -> Lesson:
     return parts(features(), matrix, odds > np.quantile(odds, 1 - rate))
 
 
+def close_together(at: float, spread: float) -> Lesson:
+    """Half the rows have x0 so near to one value; of these alone the ones above it are positive."""
+    random = np.random.default_rng(0)
+    matrix = random.normal(0, 1, (8000, NUMBERS)).astype(np.float32)
+    near = random.random(8000) < 0.5
+    matrix[:, 0] = np.where(near, random.normal(at, spread, 8000), matrix[:, 0])
+    return parts(features(), matrix, near & (matrix[:, 0] > at))
+
+
 def parts(of: FeatureSet, matrix: np.ndarray, labels: np.ndarray) -> Lesson:
     """The first quarter to learn from, another to choose by, and the rest to judge on."""
     first, second = len(labels) // 4, len(labels) // 2

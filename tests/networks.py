@@ -8,6 +8,7 @@ import numpy as np
 from streamscore.core.bundle import CategoryScale, NumericScale, Scaler, scaled_width
 from streamscore.core.event_type import EventType
 from streamscore.core.transaction import TRANSACTION
+from trainer.embedding import in_pieces
 from trainer.network import NETWORKS
 from trainer.settings import TrainingSettings
 
@@ -33,6 +34,12 @@ def network_of(preset: str, scaler: Scaler, seed: int = 3) -> Any:
     random = np.random.default_rng(seed)
     network.set_weights([w * 1.5 + random.normal(0, 0.05, w.shape) for w in network.get_weights()])
     return network
+
+
+def of_pieces(scaler: Scaler, _: TrainingSettings) -> Any:
+    """A network of one's own, on pieces alone: `preset=tests.networks:of_pieces`."""
+    inputs = keras.Input((len(scaler.baseline),))
+    return keras.Model(inputs, keras.layers.Dense(1)(in_pieces(inputs)))
 
 
 def linear(weights: np.ndarray, bias: float) -> Any:

@@ -38,7 +38,8 @@ def _check(scaler: Scaler, own: TrainingSettings) -> None:
         raise SettingsError(f"network {name} maps {shapes[0]} to {shapes[1]}, needed is {asked[0]} to {asked[1]}")
     if has_pieces(network):
         needed("xgboost")
-    _built(scaler, own)  # also beside each other, where two of one name cannot stand
+    if own.members > 1:
+        _built(scaler, own)  # two of one name cannot stand beside each other
     _serve(name, network, scaler)
 
 

@@ -14,7 +14,6 @@ from streamscore.scorer import KerasScorer
 from tests.learnable import auc, lesson
 from tests.networks import scaler_of
 from trainer.cli_options import parsed
-from trainer.embedding import in_pieces
 from trainer.fit import logits
 from trainer.network import as_file, network_of
 from trainer.own_network import check, read_back
@@ -108,18 +107,12 @@ def named(scaler: Scaler, _: TrainingSettings) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(1)(inputs), name="mine")
 
 
-def in_own_pieces(scaler: Scaler, _: TrainingSettings) -> keras.Model:
-    """A network of pieces alone."""
-    inputs = keras.Input((len(scaler.baseline),))
-    return keras.Model(inputs, keras.layers.Dense(1)(in_pieces(inputs)))
-
-
 def test_what_several_or_pieces_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of one name cannot stand beside each other, and pieces are split by XGBoost: both are told before a fit."""
     check(SCALER, TrainingSettings(preset=f"{__name__}:named"))
     with pytest.raises(SettingsError, match=r"named cannot be built: ValueError: The name \"mine\" is used 2 times"):
         check(SCALER, TrainingSettings(preset=f"{__name__}:named", members=2))
-    pieces = TrainingSettings(preset=f"{__name__}:in_own_pieces", members=2)
+    pieces = TrainingSettings(preset="tests.networks:of_pieces", members=2)
     check(SCALER, pieces)
     monkeypatch.setitem(sys.modules, "xgboost", None)
     with pytest.raises(SettingsError, match="xgboost is not installed"):

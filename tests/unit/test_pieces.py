@@ -7,7 +7,7 @@ import pytest
 from streamscore.core.bundle import Calibration, Scaler
 from streamscore.errors import SettingsError
 from streamscore.scorer import KerasScorer
-from tests.learnable import NUMBERS, Lesson, features, parts, precision
+from tests.learnable import NUMBERS, Lesson, close_together, features, parts, precision
 from trainer.embedding import ENDS, PIECES, SLOPES, in_pieces, lay_out
 from trainer.fit import logits
 from trainer.network import side_by_side
@@ -90,22 +90,12 @@ def test_every_member_is_laid_out() -> None:
 
 def test_short_pieces_give_the_same_risk_however_they_are_compiled() -> None:
     """One of 0.0001 rises by 10,000: as a product and an offset, risks were 0.003 apart."""
-    random = np.random.default_rng(0)
-    matrix = random.normal(0, 1, (8000, NUMBERS)).astype(np.float32)
-    near = random.random(8000) < 0.5
-    matrix[:, 0] = np.where(near, random.normal(1, 0.0001, 8000), matrix[:, 0])
-    given = parts(features(), matrix, near & (matrix[:, 0] > 1))
+    given = close_together(1, 0.0001)
     network = given.fitted(preset="piecewise", dropout=0, epochs=8)
     step_by_step = 1 / (1 + np.exp(-logits(network, given.test)))
     compiled = KerasScorer(network, given.train.scaler, Calibration()).risks(given.test.features())
     assert np.ptp(compiled) > 0.9
     assert np.abs(compiled - step_by_step).max() < 2e-6
-
-
-def own(scaler: Scaler, settings: TrainingSettings) -> keras.Model:
-    """A network of one's own, on pieces alone."""
-    inputs = keras.Input((len(scaler.baseline),))
-    return keras.Model(inputs, keras.layers.Dense(1)(in_pieces(inputs)))
 
 
 def of_some(scaler: Scaler, settings: TrainingSettings) -> keras.Model:
@@ -117,7 +107,7 @@ def of_some(scaler: Scaler, settings: TrainingSettings) -> keras.Model:
 def test_a_network_of_ones_own_is_laid_out_too() -> None:
     """Where its rows are split; other columns are refused."""
     given = beside(0)
-    laid = given.fitted(preset=f"{__name__}:own", epochs=1)
+    laid = given.fitted(preset="tests.networks:of_pieces", epochs=1)
     (lower,) = [weights.numpy() for weights in laid.weights if weights.path.endswith(ENDS)]
     assert lower[0, 0] == pytest.approx(-np.asarray(given.train.scaled())[:, 0].min(), abs=1e-4)
     with pytest.raises(SettingsError, match="in_pieces takes the 8 scaled columns, and was given 2"):

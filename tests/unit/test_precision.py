@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamscore.core.bundle import RISK_TOLERANCE
-from tests.learnable import NUMBERS, features, lesson, parts, precision
+from tests.learnable import close_together, lesson, precision
 from trainer.fit import logits
 from trainer.network import as_file
 from trainer.own_network import read_back
@@ -33,9 +33,5 @@ def test_a_model_trained_in_fewer_bits(fewer: str) -> None:
 
 def test_pieces_stay_exact() -> None:
     """Where a column is told apart by less than fewer bits can say, as here 100 from 100.2, nothing is lost of it."""
-    random = np.random.default_rng(0)
-    matrix = random.normal(0, 1, (8000, NUMBERS)).astype(np.float32)
-    near = random.random(8000) < 0.5
-    matrix[:, 0] = np.where(near, random.normal(4, 0.002, 8000), matrix[:, 0])
-    given = parts(features(), matrix, near & (matrix[:, 0] > 4))
+    given = close_together(4, 0.002)
     assert precision(given.fitted(preset="piecewise", epochs=8, precision="mixed_bfloat16"), given.test) > 0.95
