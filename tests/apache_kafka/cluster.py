@@ -168,9 +168,10 @@ def free_ports(count: int) -> list[int]:
     They lie below the ranges that systems take client ports from (Linux 32768, macOS and Windows 49152): a client
     that dials a stopped node over and over would one day be given the node's own port and keep it from coming back.
     """
-    found: list[int] = []
+    # Not by the generator that trainings seed: tests side by side would draw the same ports, before either listens.
+    draw, found = random.SystemRandom(), list[int]()
     while len(found) < count:
-        port = random.randrange(20000, 32000)
+        port = draw.randrange(20000, 32000)
         with socket.socket() as probe:
             if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
                 found.append(port)
