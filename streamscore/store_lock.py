@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from fsspec import AbstractFileSystem
 
@@ -25,13 +26,28 @@ def locked(fs: AbstractFileSystem, path: str, now: datetime) -> Iterator[None]:
     A lock that was not given back within hours is taken over. StoreUnreachable when it cannot be read or written.
     """
     own = f"{now.isoformat()} process {os.getpid()} on {platform.node() or 'an unnamed host'}".encode()
+    missing = _missing(fs, path)
     try:
         _take(fs, path, own, now)
         yield
-    finally:
-        with suppress(Exception):
-            if fs.cat_file(path) == own:  # another may have taken it over meanwhile
-                fs.rm_file(path)
+    except BaseException:
+        _give_back(fs, path, own)
+        for folder in missing:
+            with suppress(OSError):  # something stands in it
+                folder.rmdir()
+        raise
+    _give_back(fs, path, own)
+
+
+def _missing(fs: AbstractFileSystem, path: str) -> list[Path]:
+    """The folders, innermost first, that a lock needs and that are not there: a run that fails leaves none of them."""
+    return [folder for folder in Path(path).parents if not folder.exists()] if "file" in fs.protocol else []
+
+
+def _give_back(fs: AbstractFileSystem, path: str, own: bytes) -> None:
+    with suppress(Exception):
+        if fs.cat_file(path) == own:  # another may have taken it over meanwhile
+            fs.rm_file(path)
 
 
 def _take(fs: AbstractFileSystem, path: str, own: bytes, now: datetime) -> None:

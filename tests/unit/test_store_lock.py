@@ -50,6 +50,25 @@ def test_it_says_who_has_it(store: ModelStore) -> None:
             pass
 
 
+@pytest.mark.parametrize("there", ["", "models", "models/transaction"])
+def test_a_run_that_fails_leaves_no_folder(tmp_path: Path, there: str) -> None:
+    """Of those that it made; what was there before stays, empty or not, and so does what the run wrote."""
+    store = ModelStore(str(tmp_path / "models"), "transaction")
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(KeyboardInterrupt), store.alone(NOW):
+        raise KeyboardInterrupt
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(KeyboardInterrupt), store.alone(NOW):
+        _writes_and_fails(written := tmp_path / "models" / "transaction" / "bundle")
+    assert written.read_bytes() == b"1"
+
+
+def _writes_and_fails(file: Path) -> None:
+    file.write_bytes(b"1")
+    raise KeyboardInterrupt
+
+
 def test_a_full_disk_leaves_no_lock(store: ModelStore, lock: Path) -> None:
     """One that could not be written is not there, and the next run takes it."""
     with no_space(), pytest.raises(StoreUnreachable, match="cannot be written: File too large"), store.alone(NOW):
