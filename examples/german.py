@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from streamscore.core.event import protected
-from streamscore.core.event_type import EventType
-from streamscore.core.feature import Feature, FeatureSet, as_is, log1p
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.feature import Feature, FeatureSet, as_is, log1p
+from streamscore.core.events.field import protected
 
 Count = Annotated[int, Meta(ge=0, le=10_000)]
 

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from streamscore.core.aggregate import Aggregate
-from streamscore.core.event_type import EventType
-from streamscore.core.feature import Feature, FeatureSet, as_is, hour_of_day, is_night, is_weekend
+from streamscore.core.events.aggregate import Aggregate
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.feature import Feature, FeatureSet, as_is, hour_of_day, is_night, is_weekend
 
 
 class Transaction(Struct, frozen=True, gc=False):

@@ -11,9 +11,9 @@ from datetime import timedelta
 import numpy as np
 
 from examples.handbook import CUSTOMER, TERMINAL, WEEK, WINDOWS, Transaction, as_feature
-from streamscore.core.aggregate import Aggregate
-from streamscore.core.event_type import EventType
-from streamscore.core.feature import Feature, FeatureSet, as_is, ratio
+from streamscore.core.events.aggregate import Aggregate
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.feature import Feature, FeatureSet, as_is, ratio
 
 KEPT = (
     "customer_nb_tx_30day_window",

@@ -7,7 +7,7 @@ Keras's own layers only: a worker loads no code with a model, so any other class
 
 import keras
 
-from streamscore.core.bundle import Scaler
+from streamscore.core.scoring.scaler import Scaler
 from trainer.settings import TrainingSettings
 
 # Numbers that each feature becomes.

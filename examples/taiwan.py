@@ -9,9 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from streamscore.core.event import known, protected
-from streamscore.core.event_type import EventType
-from streamscore.core.feature import Feature, FeatureSet, as_is, ratio
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.feature import Feature, FeatureSet, as_is, ratio
+from streamscore.core.events.field import known, protected
 
 Money = Annotated[float, Meta(ge=-1e9, le=1e9)]
 MonthsLate = Annotated[int, Meta(ge=-2, le=100)]

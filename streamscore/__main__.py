@@ -1,6 +1,6 @@
 """`python -m streamscore` is the `streamscore` command."""
 
-from streamscore.cli import main
+from streamscore.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.apache_kafka.cluster import Cluster
-from tests.apache_kafka.container import docker_answers, kafka_container
-from tests.apache_kafka.endpoint import Endpoint
-from tests.apache_kafka.jars import KafkaUnavailable
-from tests.prometheus import PrometheusUnavailable, program
+from tests.support.apache_kafka.cluster import Cluster
+from tests.support.apache_kafka.container import docker_answers, kafka_container
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.apache_kafka.jars import KafkaUnavailable
+from tests.support.prometheus import PrometheusUnavailable, program
 
 # How the reason of a skipped test begins, and what a green run without it has not shown.
 MISSING = {

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamscore.cli_models import in_store, named
-from streamscore.cli_options import Between, prepare_process
+from streamscore.cli.models import in_store, named
+from streamscore.cli.options import Between, prepare_process
 from streamscore.errors import StreamScoreError
-from trainer.cli_backtest import backtest
-from trainer.cli_options import as_of_option, parsed, say
-from trainer.cli_search import search
+from trainer.cli.backtest import backtest
+from trainer.cli.options import as_of_option, parsed, say
+from trainer.cli.search import search
 
 if TYPE_CHECKING:
-    from trainer.fit import Epoch
+    from trainer.fitting.fit import Epoch
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,19 +36,20 @@ def cli() -> None:
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A training setting, e.g. preset=dense.")
 def once(archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, **rest: Any) -> None:
     """Train one model, add it to the store, and promote it when no gate speaks against it."""
-    from streamscore.event_types import find
-    from streamscore.store import ModelStore
-    from trainer.report import exported, place_for
+    from streamscore.models.store import ModelStore
+    from streamscore.registry import find
+    from trainer.report.export import exported, place_for
 
     chosen, settings, folder = find(event_type), parsed(rest["values"]), rest["report"]
     if folder:
         place_for(folder)
-    from streamscore.archive_read import Rows
+    from streamscore.archive.read import Rows
+    from trainer.evaluation.evaluate import doubt
+    from trainer.promotion.placement import place
 
     # These take seconds to import: what was typed is looked at first.
-    from trainer.comparison import waits
-    from trainer.evaluate import doubt
-    from trainer.run import Job, Progress, Source, place, train_once
+    from trainer.promotion.shadow_comparison import waits
+    from trainer.run import Job, Progress, Source, train_once
 
     models, now = ModelStore(store, chosen.name), datetime.now(UTC)
     source = Source(archive, Rows(as_of=as_of))
@@ -77,7 +78,7 @@ def once(archive: str, event_type: str, store: str, as_of: datetime | None, prom
 @in_store
 def report(store: Any, version: str, folder: Path) -> None:
     """Write a bundle's report to FOLDER: a page, and its plots as PNGs. VERSION may be an alias."""
-    from trainer.report import exported
+    from trainer.report.export import exported
 
     for path in exported(store.read(named(store, version)), folder):
         click.echo(path)
@@ -104,10 +105,10 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
 
     # What is imported next does not survive an exception: until it is there, being asked is only noted.
     _on_stop(lambda *_: stop.set())
-    from streamscore.event_types import find
-    from streamscore.probe import Pulse, serve
-    from streamscore.settings import Http
-    from streamscore.store import ModelStore
+    from streamscore.models.store import ModelStore
+    from streamscore.monitoring.probe import Pulse, serve
+    from streamscore.registry import find
+    from streamscore.settings.schema import Http
     from trainer.metrics import TrainerMetrics
 
     chosen, settings, metrics, pulse = find(event_type), parsed(values), TrainerMetrics(), Pulse(patience=float("inf"))
@@ -142,11 +143,11 @@ def _on_stop(handler: Any) -> None:
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. gates.margin=0.01.")
 def compare(archive: str, event_type: str, store: str, values: tuple[str, ...]) -> None:
     """Compare the challenger in shadow with the champion on mature answers, and promote it when it is no worse."""
-    from streamscore.event_types import find
-    from streamscore.store import ModelStore
+    from streamscore.models.store import ModelStore
+    from streamscore.registry import find
 
     chosen, settings = find(event_type), parsed(values)
-    from trainer.comparison import compared, settle
+    from trainer.promotion.shadow_comparison import compared, settle
 
     models, now = ModelStore(store, chosen.name), datetime.now(UTC)
     with models.alone(now):

@@ -6,24 +6,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from streamscore.archive_read import EVERY, Rows
-from streamscore.core.bundle import Manifest
-from streamscore.core.event_type import EventType
+from streamscore.archive.read import EVERY, Rows
+from streamscore.core.events.event_type import EventType
+from streamscore.core.scoring.bundle import Manifest
 from streamscore.errors import BundleError, DataError, StoreUnreachable
-from streamscore.store import CARD, REPORT, BundleFiles, ModelStore, loaded
-from trainer import dataset, groups, own_network, plots
-from trainer.boosting import needed
-from trainer.bundling import Scaled, Trained, files_of, manifest_of, scored
-from trainer.card import card
-from trainer.distil import FORESTS, fitted
-from trainer.evaluate import with_values
-from trainer.fit import OnEpoch, calibrate, logits
-from trainer.judging import Candidate, importance, judged
-from trainer.network import network_of
-from trainer.page import page
-from trainer.part import spread
-from trainer.scaler_choice import LOOKED_AT, scaler_for
-from trainer.scaling import FITTED
+from streamscore.models.bundle_files import CARD, REPORT, BundleFiles
+from streamscore.models.load import loaded
+from streamscore.models.store import ModelStore
+from trainer.bundle import Scaled, Trained, files_of, manifest_of, scored
+from trainer.data import dataset
+from trainer.data import segments as groups
+from trainer.data.part import spread
+from trainer.evaluation.evaluate import with_values
+from trainer.fitting import user_network as own_network
+from trainer.fitting.boosting import needed
+from trainer.fitting.distil import FORESTS, fitted
+from trainer.fitting.fit import OnEpoch, calibrate, logits
+from trainer.fitting.presets import network_of
+from trainer.fitting.scaler_choice import LOOKED_AT, scaler_for
+from trainer.fitting.scaling import FITTED
+from trainer.promotion.judge import Candidate, importance, judged
+from trainer.report import plots
+from trainer.report.card import card
+from trainer.report.html import page
 from trainer.settings import TrainingSettings
 
 
@@ -112,45 +117,3 @@ def _kept(store: ModelStore, manifest: Manifest, files: dict[str, bytes]) -> Man
         raise
     except OSError as error:
         raise StoreUnreachable(f"the model store cannot be written: {error.strerror or error}") from None
-
-
-class Placed(NamedTuple):
-    """The alias that a bundle got, None for none, and why it is not the champion although its verdict was promotion."""
-
-    alias: str | None
-    why: str = ""
-
-
-def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> Placed:
-    """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
-
-    A champion that it was not judged beside is not replaced. While the challenger's place is `taken` by one that waits
-    for its answers, another does not get it.
-    """
-    judgement, champion = manifest.metrics["judgement"], store.alias("champion")
-    if promote or (judgement["verdict"] == "promote" and champion in (judgement["champion"], manifest.version)):
-        store.promote(manifest.version)
-        return Placed("champion")
-    why = ""
-    if judgement["verdict"] == "promote":
-        was, now = judgement["champion"] or "none", champion or "none"
-        why = f"it was judged beside the champion {was}, and the champion is {now} now"
-    if judgement["verdict"] == "reject" or taken:
-        return Placed(None, why)
-    if champion and _alike(store, champion, manifest):
-        return Placed(None, f"it has learnt the same as the champion {champion}, to the last bit")
-    before = store.alias("challenger")
-    store.point("challenger", manifest.version)
-    gone = f"it takes the place of the challenger {before}, which waits for no answers" if before else ""
-    return Placed("challenger", "; ".join(filter(None, (why, gone))))
-
-
-def _alike(store: ModelStore, champion: str, manifest: Manifest) -> bool:
-    """Whether another bundle has the champion's weights: there is nothing to compare."""
-    try:
-        theirs = store.manifest(champion).metrics.get("weights")
-    except StoreUnreachable:
-        raise
-    except BundleError:  # a damaged champion keeps nobody from its place
-        return False
-    return theirs is not None and theirs == manifest.metrics.get("weights")

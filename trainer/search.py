@@ -12,17 +12,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from streamscore.core.bundle import Scaler
-from streamscore.core.event_type import EventType
+from streamscore.core.events.event_type import EventType
+from streamscore.core.scoring.scaler import Scaler
 from streamscore.errors import DataError, SettingsError
-from trainer import dataset, own_network
-from trainer.dataset import DAY, LEAST_POSITIVES, Dataset
-from trainer.distil import fitted
-from trainer.fit import logits
-from trainer.part import Part, spread
-from trainer.protocol import Fold, k_folds
-from trainer.scaler_choice import LOOKED_AT, scaler_for
-from trainer.scaling import FITTED
+from trainer.data import dataset
+from trainer.data.dataset import DAY, LEAST_POSITIVES, Dataset
+from trainer.data.part import Part, spread
+from trainer.evaluation.folds import Fold, k_folds
+from trainer.fitting import user_network as own_network
+from trainer.fitting.distil import fitted
+from trainer.fitting.fit import logits
+from trainer.fitting.scaler_choice import LOOKED_AT, scaler_for
+from trainer.fitting.scaling import FITTED
 from trainer.settings import TrainingSettings
 
 Sampler = Literal["random", "bayesian"]

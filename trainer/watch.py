@@ -9,16 +9,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from streamscore.archive_read import Rows
-from streamscore.core.bundle import Manifest
-from streamscore.core.event_type import EventType
-from streamscore.core.history import EntityHistory
+from streamscore.archive.read import Rows
+from streamscore.core.events.event_type import EventType
+from streamscore.core.history.entity_history import EntityHistory
+from streamscore.core.scoring.bundle import Manifest
 from streamscore.errors import StreamScoreError
-from streamscore.store import ModelStore
-from trainer.comparison import compared, readable, settle
-from trainer.drifting import drifted, newest_of
+from streamscore.models.store import ModelStore
 from trainer.metrics import TrainerMetrics
-from trainer.run import Job, Progress, Source, place, train_once
+from trainer.promotion.drift_trigger import drifted, newest_of
+from trainer.promotion.placement import place
+from trainer.promotion.shadow_comparison import compared, readable, settle
+from trainer.run import Job, Progress, Source, train_once
 from trainer.settings import TrainingSettings
 
 # Between two looks whether a run is due, and after a run that failed.

@@ -6,16 +6,18 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streamscore.archive import write_simulated
-from streamscore.core.event_type import EventType
-from streamscore.core.transaction import TRANSACTION
-from streamscore.simulator import transactions
-from streamscore.store import ModelStore, load
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.models.load import load
+from streamscore.models.store import ModelStore
+from streamscore.simulator.past import write_simulated
+from streamscore.simulator.streams import transactions
 from tests.bench import history, hot, in_process, naming, on_kafka, snapshot
 from tests.bench.remembering import REMEMBERING
 from tests.bench.rows import publish
-from tests.running import START
-from trainer.run import Job, Progress, Source, place, train_once
+from tests.support.running import START
+from trainer.promotion.placement import place
+from trainer.run import Job, Progress, Source, train_once
 from trainer.settings import TrainingSettings
 
 BUILD = Path("build")

@@ -7,13 +7,13 @@ from statistics import median
 
 from confluent_kafka import Consumer, TopicPartition
 
-from streamscore.kafka_clients import consumer
-from streamscore.settings import Kafka
-from tests.apache_kafka.endpoint import Endpoint
-from tests.archiving import PARTITIONS, Scene, held, running
+from streamscore.kafka.clients import consumer
+from streamscore.settings.schema import Kafka
 from tests.bench.on_kafka import events, fill, peak_memory
 from tests.bench.rows import Row
-from tests.running import Worker, road
+from tests.evidence.archiving import PARTITIONS, Scene, held, running
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import Worker, road
 
 RECORDS, ROUNDS, BATCH = 2_000_000, 5, 4096
 # The defaults, but for the wait until a part of a roll is written at the end.

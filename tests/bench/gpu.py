@@ -12,12 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from streamscore.core.bundle import Calibration, NumericScale, Scaler
-from streamscore.core.transaction import TRANSACTION
-from streamscore.scorer import KerasScorer, gpu_names
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.scoring.bundle import Calibration
+from streamscore.core.scoring.scaler import NumericScale, Scaler
+from streamscore.models.keras_scorer import KerasScorer, gpu_names
 from tests.bench.in_process import best_of
 from tests.bench.rows import Row, publish
-from trainer.network import default
+from trainer.fitting.presets import default
 from trainer.settings import TrainingSettings
 
 BATCHES = (16, 64, 256, 1024, 4096, 65_536)

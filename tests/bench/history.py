@@ -15,18 +15,18 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from examples.handbook import TRANSACTION
-from streamscore.archive_order import CHUNK
-from streamscore.core.aggregate import Aggregate, raw
-from streamscore.core.event import Columns
-from streamscore.core.event_type import EventType
-from streamscore.core.feature import FeatureSet
-from streamscore.core.history import EntityHistory, Keyed
-from streamscore.core.identity import key_hashes
-from streamscore.core.timeline import Part
-from streamscore.core.warm import warm
-from tests import windows
+from streamscore.archive.order import CHUNK
+from streamscore.core.events.aggregate import Aggregate, raw
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.feature import FeatureSet
+from streamscore.core.events.field import Columns
+from streamscore.core.history.entity_history import EntityHistory, Keyed
+from streamscore.core.history.identity import key_hashes
+from streamscore.core.history.timeline import Part
+from streamscore.core.scoring.warm_up import warm
 from tests.bench.rows import Row, publish
-from tests.copied import again
+from tests.support import windows
+from tests.support.copied import again
 
 ENTITIES, BATCH = 1_000_000, 4096
 # Events that an entity has on average when a batch comes, and what is folded then.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streamscore.core.aggregate import Aggregate, AggregateKind, raw
-from streamscore.core.event import Columns
-from streamscore.core.history import Bounds, EntityHistory
-from streamscore.core.warm import warm
+from streamscore.core.events.aggregate import Aggregate, AggregateKind, raw
+from streamscore.core.events.field import Columns
+from streamscore.core.history.entity_history import Bounds, EntityHistory
+from streamscore.core.scoring.warm_up import warm
 from tests.bench.history import BATCH, SPAN, TWELVE, Stream, event_type, stream
 from tests.bench.rows import Row, publish
 

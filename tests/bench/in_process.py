@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from streamscore import simulator
-from streamscore.core.bundle import Bundle
-from streamscore.core.catalogue import Limits, decode
-from streamscore.core.event import Record
-from streamscore.core.transaction import TRANSACTION
+from streamscore.core.events.decode import Limits, decode
+from streamscore.core.events.record import Record
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.scoring.bundle import Bundle
+from streamscore.simulator import streams as simulator
 from tests.bench.rows import Row
-from tests.running import START, transactions
+from tests.support.running import START, transactions
 
 ROWS = 400_000
 BATCH = 4096

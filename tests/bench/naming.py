@@ -6,20 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from streamscore.archive_routes import routes
-from streamscore.core.aggregate import Aggregate
-from streamscore.core.catalogue import Limits, decode
-from streamscore.core.event import Record
-from streamscore.core.feature import Feature, FeatureSet, as_is
-from streamscore.core.history import Bounds
-from streamscore.core.past import Past
-from streamscore.core.pseudonym import Pseudonyms
-from streamscore.core.transaction import TRANSACTION
-from streamscore.interpreter import undisturbed
-from streamscore.settings import Settings
+from streamscore.archive.routes import routes
+from streamscore.core.events.aggregate import Aggregate
+from streamscore.core.events.decode import Limits, decode
+from streamscore.core.events.feature import Feature, FeatureSet, as_is
+from streamscore.core.events.record import Record
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.history.entity_history import Bounds
+from streamscore.core.privacy.pseudonym import Pseudonyms
+from streamscore.core.scoring.stream_history import Past
+from streamscore.process import undisturbed
+from streamscore.settings.schema import Settings
 from tests.bench.on_kafka import events
 from tests.bench.rows import Row
-from tests.samples import StubScorer, bundle, by_amount
+from tests.support.samples import StubScorer, bundle, by_amount
 
 ROWS, BATCH, ROUNDS = 200_000, 4096, 9
 KEY = "0123456789abcdef"

@@ -14,11 +14,11 @@ from statistics import median
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streamscore import simulator
-from streamscore.core.transaction import TRANSACTION
-from tests.apache_kafka.cluster import Cluster
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.simulator import streams as simulator
 from tests.bench.rows import Row
-from tests.running import START, Keyed, Road, Worker, environment, until
+from tests.support.apache_kafka.cluster import Cluster
+from tests.support.running import START, Keyed, Road, Worker, environment, until
 
 EVENTS, PARTITIONS, ROUNDS = 400_000, 4, 5
 EVENT_BYTES = 500

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from streamscore.core.aggregate import Aggregate
-from streamscore.core.feature import Feature, FeatureSet, as_is
-from streamscore.core.transaction import TRANSACTION
+from streamscore.core.events.aggregate import Aggregate
+from streamscore.core.events.feature import Feature, FeatureSet, as_is
+from streamscore.core.events.transaction import TRANSACTION
 
 DELAY = timedelta(days=7)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from streamscore.archive_order import CHUNK
-from streamscore.core.aggregate import raw
-from streamscore.core.history import Bounds, Cursor, EntityHistory
-from streamscore.core.warm import warm
-from streamscore.snapshot_store import SnapshotStore
-from streamscore.snapshot_writer import COPIED, PART
+from streamscore.archive.order import CHUNK
+from streamscore.core.events.aggregate import raw
+from streamscore.core.history.entity_history import Bounds, Cursor, EntityHistory
+from streamscore.core.scoring.warm_up import warm
+from streamscore.recovery.snapshot_store import SnapshotStore
+from streamscore.recovery.snapshot_writer import COPIED, PART
 from tests.bench.history import ONE, Stream, stream
 from tests.bench.rows import Row, publish
 

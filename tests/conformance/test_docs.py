@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from streamscore.errors import StreamScoreError
-from tests.documents import PAGES as GENERATED
-from tests.documents import filled
-from tests.running import environment
+from tests.support.paths import ROOT
+from tests.support.running import environment
+from tools.documents import PAGES as GENERATED
+from tools.documents import filled
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)
 def test_tables_are_those_of_the_code(page: Path) -> None:
-    """The tables of settings and metrics are what `python -m tests.documents` writes."""
+    """The tables of settings and metrics are what `python -m tools.documents` writes."""
     text = (ROOT / page).read_text()
-    assert text == filled(text), "run `python -m tests.documents`"
+    assert text == filled(text), "run `python -m tools.documents`"
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
@@ -46,11 +46,11 @@ def test_files_named_in_architecture_exist() -> None:
     files = {
         path.name
         for package in ("streamscore", "streamscore/core", "trainer")
-        for path in (ROOT / package).glob("*.py")
+        for path in (ROOT / package).rglob("*.py")
     }
     named = set(re.findall(r"`(\w+\.py)`", text))
     assert named <= files
-    assert {path.name for path in (ROOT / "streamscore/core").glob("*.py")} - {"__init__.py"} <= named
+    assert {path.name for path in (ROOT / "streamscore/core").rglob("*.py")} - {"__init__.py"} <= named
 
 
 @pytest.mark.slow

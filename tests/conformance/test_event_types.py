@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamscore.core.catalogue import Entry, Limits, decode
-from streamscore.core.event import UNKNOWN, Columns
-from streamscore.core.event_type import EventType
-from streamscore.core.history import EntityHistory
-from streamscore.core.pipeline import process
-from tests.generated import EVENT_TYPES, bodies, messages
-from tests.samples import NOW, StubScorer, bundle, decoded, entries_of
+from streamscore.core.events.decode import Entry, Limits, decode
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.field import UNKNOWN, Columns
+from streamscore.core.history.entity_history import EntityHistory
+from streamscore.core.scoring.pipeline import process
+from tests.support.generated import EVENT_TYPES, bodies, messages
+from tests.support.samples import NOW, StubScorer, bundle, decoded, entries_of
 
 LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 EACH = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda event_type: event_type.name)

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamscore.core.bundle import Bundle
-from streamscore.core.catalogue import Limits, decode
-from streamscore.core.event import Record
-from streamscore.core.event_type import EventType
-from streamscore.features import Reader, Source
-from streamscore.files import FORMATS, wire_lines
-from streamscore.score_file import WRITERS, Summary, as_of, score_batches, score_file
-from tests.generated import EVENT_TYPES, bodies
-from tests.samples import NOW, StubScorer, bundle
+from streamscore.core.events.decode import Limits, decode
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.record import Record
+from streamscore.core.scoring.bundle import Bundle
+from streamscore.files.as_of import Reader, Source
+from streamscore.files.read import FORMATS, wire_lines
+from streamscore.files.score import WRITERS, Summary, as_of, score_batches, score_file
+from tests.support.generated import EVENT_TYPES, bodies
+from tests.support.samples import NOW, StubScorer, bundle
 
 LAW = settings(
     deadline=None,

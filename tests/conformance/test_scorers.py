@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from streamscore.core.bundle import Calibration
-from streamscore.core.transaction import TRANSACTION
-from streamscore.scorer import EXPLAINED_ROWS, KerasScorer
-from tests.networks import network_of, rows_of, scaler_of
-from trainer.network import NETWORKS
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.scoring.bundle import Calibration
+from streamscore.models.keras_scorer import EXPLAINED_ROWS, KerasScorer
+from tests.support.networks import network_of, rows_of, scaler_of
+from trainer.fitting.presets import NETWORKS
 
 ROWS = rows_of(TRANSACTION, 300)
 CALIBRATION = Calibration(slope=0.8, intercept=-0.5)

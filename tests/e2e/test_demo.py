@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.running import environment, until
+from tests.support.running import environment, until
 
 pytestmark = pytest.mark.slow
 

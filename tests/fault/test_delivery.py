@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import delivery
-from tests.apache_kafka.cluster import Cluster
-from tests.apache_kafka.endpoint import Endpoint
+from tests.evidence import delivery
+from tests.support.apache_kafka.cluster import Cluster
+from tests.support.apache_kafka.endpoint import Endpoint
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from tests.running import until
-from tests.trained import models, trained_store
+from tests.support.running import until
+from tests.support.trained import models, trained_store
 
 __all__ = ["models"]
 

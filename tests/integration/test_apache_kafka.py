@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Consumer, Message, Producer
 
-from tests.apache_kafka.cluster import Cluster
-from tests.apache_kafka.endpoint import Endpoint, poll_until
+from tests.support.apache_kafka.cluster import Cluster
+from tests.support.apache_kafka.endpoint import Endpoint, poll_until
 
 pytestmark = pytest.mark.kafka
 

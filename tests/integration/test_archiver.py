@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from tests.apache_kafka.endpoint import Endpoint
-from tests.archiving import Scene, archiver, audit, await_all, ends, killed, running, scene, send
-from tests.running import until
+from tests.evidence.archiving import Scene, archiver, audit, await_all, ends, killed, running, scene, send
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import until
 
 pytestmark = pytest.mark.kafka
 

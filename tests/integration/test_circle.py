@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from deltalake import DeltaTable
 
-from streamscore.store import ModelStore
-from tests import online
-from tests.apache_kafka.endpoint import Endpoint
+from streamscore.models.store import ModelStore
+from tests.evidence import online
 from tests.integration.conftest import published
-from tests.running import Books, Worker, produce, road, run_command, until
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import Books, Worker, produce, road, run_command, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -14,18 +14,18 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient
 
-from streamscore import simulator
-from streamscore.cli import cli
-from streamscore.core.transaction import TRANSACTION
-from streamscore.store import ModelStore
-from tests.apache_kafka.cluster import free_ports
-from tests.apache_kafka.endpoint import Endpoint
+from streamscore.cli.main import cli
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.models.store import ModelStore
+from streamscore.simulator import streams as simulator
 from tests.integration.conftest import published
-from tests.running import START, Books, environment, road, until, worker
-from tests.trained import microseconds, write_table
+from tests.support.apache_kafka.cluster import free_ports
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.paths import ROOT
+from tests.support.running import START, Books, environment, road, until, worker
+from tests.support.trained import microseconds, write_table
 from trainer.__main__ import cli as trainer_cli
 
-ROOT = Path(__file__).parents[2]
 ROWS = 600
 
 Done = subprocess.CompletedProcess[str]

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
 
-from tests import online, pacing
-from tests.apache_kafka.endpoint import Endpoint
-from tests.running import START, Books, road, until, worker
+from tests.evidence import online, pacing
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import START, Books, road, until, worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

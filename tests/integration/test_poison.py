@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
-from tests.apache_kafka.endpoint import Endpoint
 from tests.integration.conftest import Position, position, published
-from tests.running import Books, Road, road, transactions, worker
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import Books, Road, road, transactions, worker
 
 pytestmark = pytest.mark.kafka
 

@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import yaml
 
-from streamscore.archive_metrics import ArchiveMetrics
-from streamscore.core.bins import binned, bins_of
-from streamscore.core.catalogue import DeadLetter
-from streamscore.core.pipeline import Outcome
-from streamscore.core.profile import Profile
-from streamscore.metrics import Metrics
-from streamscore.probe import Pulse, serve
-from streamscore.settings import Http
+from streamscore.archive.metrics import ArchiveMetrics
+from streamscore.core.events.decode import DeadLetter
+from streamscore.core.scoring.bins import binned, bins_of
+from streamscore.core.scoring.pipeline import Outcome
+from streamscore.core.scoring.profile import Profile
+from streamscore.monitoring.metrics import Metrics
+from streamscore.monitoring.probe import Pulse, serve
+from streamscore.settings.schema import Http
+from tests.support.paths import ROOT
 from trainer.metrics import TrainerMetrics
 
-ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 RULE_TESTS = sorted((ROOT / "deploy" / "prometheus").glob("*rules_test.yml"))
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "streamscore.json"

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from deltalake import DeltaTable
 
-from streamscore.core.bundle import golden_matrix
-from streamscore.core.transaction import TRANSACTION
-from streamscore.store import ModelStore, load
-from tests.apache_kafka.endpoint import Endpoint
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.scoring.bundle import golden_matrix
+from streamscore.models.load import load
+from streamscore.models.store import ModelStore
+from tests.evidence.shadowing import RAISES, SCORES, SLEEPS, Shadowed, challenge, shadowed
 from tests.integration.conftest import published
-from tests.running import Books, Worker, produce, transactions, until
-from tests.shadowing import RAISES, SCORES, SLEEPS, Shadowed, challenge, shadowed
-from trainer.bundling import golden_bytes
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import Books, Worker, produce, transactions, until
+from trainer.bundle import golden_bytes
 
 pytestmark = pytest.mark.kafka
 

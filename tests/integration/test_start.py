@@ -13,10 +13,10 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from streamscore.store import ModelStore
-from tests.apache_kafka.cluster import free_ports
-from tests.apache_kafka.endpoint import Endpoint
-from tests.running import (
+from streamscore.models.store import ModelStore
+from tests.support.apache_kafka.cluster import free_ports
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import (
     END_SECONDS,
     READY_SECONDS,
     Books,

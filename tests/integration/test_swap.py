@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import pytest
 
-from streamscore.store import NETWORK, ModelStore
-from tests.apache_kafka.endpoint import Endpoint
+from streamscore.models.bundle_files import NETWORK
+from streamscore.models.store import ModelStore
 from tests.integration.conftest import published
-from tests.running import Books, Worker, endless, environment, produce, road, until, worker
-from tests.trained import trained_store
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import Books, Worker, endless, environment, produce, road, until, worker
+from tests.support.trained import trained_store
 
 pytestmark = pytest.mark.kafka
 

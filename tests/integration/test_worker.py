@@ -10,17 +10,17 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamscore import simulator
-from streamscore.core.application import APPLICATION
-from streamscore.core.bundle import Manifest
-from streamscore.core.event import Headers
-from streamscore.core.event_type import EventType
-from streamscore.core.transaction import TRANSACTION
-from streamscore.store import ModelStore
-from tests.apache_kafka.endpoint import Endpoint
+from streamscore.core.events.application import APPLICATION
+from streamscore.core.events.event_type import EventType
+from streamscore.core.events.record import Headers
+from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.scoring.bundle import Manifest
+from streamscore.models.store import ModelStore
+from streamscore.simulator import streams as simulator
 from tests.integration.conftest import Position, position, published
-from tests.running import START, Keyed, produce, road, transactions, until, worker
-from tests.trained import SIMULATE
+from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.running import START, Keyed, produce, road, transactions, until, worker
+from tests.support.trained import SIMULATE
 
 pytestmark = pytest.mark.kafka
 

@@ -1,0 +1,36 @@
+"""From settings to a running archiver: probes first, then the broker, then the tables."""
+
+import logging
+from datetime import UTC, datetime
+
+from streamscore.archive.archiver import Archiver
+from streamscore.archive.metrics import ArchiveMetrics
+from streamscore.archive.routes import routes
+from streamscore.core.events.record import Record
+from streamscore.kafka.topics import await_topics
+from streamscore.monitoring import probe
+from streamscore.monitoring.probe import Pulse
+from streamscore.process import Signals
+from streamscore.settings.schema import Settings
+
+log = logging.getLogger("streamscore.archiver")
+
+
+def run_archiver(settings: Settings, accept_gaps: bool) -> None:
+    """Archive until stopped. Raises what `errors.py` lists when it cannot start or go on."""
+    signals, metrics, pulse = Signals(), ArchiveMetrics(), Pulse()
+    metrics.ready.set_function(lambda: float(pulse.problem() is None))
+    server = probe.serve(settings.http, metrics.registry, pulse)
+    log.info("metrics and probes on http://%s:%d", settings.http.host, server.server_address[1])
+    found = routes(settings)
+    for topic, route in found.items():  # what reads records is compiled before the first one
+        route.rows([Record(topic, 0, 0, -1, None, b"{}", None)], datetime.now(UTC))
+    pulse.turn("a broker")
+    await_topics(settings.kafka, list(found), signals.asked, pulse)
+    if signals.asked.is_set():
+        return
+    archiver = Archiver(settings, found, metrics, pulse)
+    signals.running = archiver
+    if not signals.asked.is_set():
+        archiver.run(accept_gaps)
+    server.shutdown()

@@ -1,0 +1,70 @@
+"""Where a batch's records stand, found in one pass: a tuple for each record is what costs."""
+
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from streamscore.core.events.decode import Entry
+from streamscore.core.events.field import Columns
+from streamscore.core.events.record import Partition
+
+# Beyond every offset: of a partition that nobody here scores.
+NEVER = 1 << 62
+
+
+class Located(NamedTuple):
+    """Where a batch's records stand: the partitions it has, the number among them and the offset of each row."""
+
+    partitions: list[Partition]
+    number: np.ndarray
+    offset: np.ndarray
+
+    def since(self, offsets: Mapping[Partition, int], otherwise: int) -> np.ndarray:
+        """bool (rows,): which stand at or after the offset that is given for their partition, or `otherwise`."""
+        first = np.array([offsets.get(partition, otherwise) for partition in self.partitions], np.int64)
+        return self.offset >= first[self.number]
+
+    def ends(self) -> tuple[list[int], list[int]]:
+        """The first and the last row of each partition."""
+        rows, count = np.arange(len(self.number)), len(self.partitions)
+        first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        # Of what is assigned to one place, the last stays.
+        first[self.number[::-1]] = rows[::-1]
+        last[self.number] = rows
+        return first.tolist(), last.tolist()
+
+
+def located(entries: Sequence[Entry]) -> Located:
+    """Where entries stand, looked at once: a tuple for each is what costs."""
+    partitions = list(map(_partition, entries))
+    numbers = {partition: number for number, partition in enumerate(dict.fromkeys(partitions))}
+    rows = len(entries)
+    number = np.fromiter(map(numbers.__getitem__, partitions), np.int64, rows)
+    return Located(list(numbers), number, np.fromiter(map(_offset, entries), np.int64, rows))
+
+
+_partition, _offset = attrgetter("record.topic", "record.partition"), attrgetter("record.offset")
+
+
+def of_kind(entries: Sequence[Entry], kinds: Sequence[type], kind: type) -> Sequence[Entry]:
+    """The entries of a kind of event."""
+    found = kinds.count(kind)
+    if found in (0, len(entries)):
+        return entries if found else []
+    return [entry for entry, its in zip(entries, kinds, strict=True) if its is kind]
+
+
+def from_offsets(entries: Sequence[Entry], offsets: Mapping[Partition, int]) -> list[Entry]:
+    return list(compress(entries, located(entries).since(offsets, otherwise=NEVER).tolist()))
+
+
+def select_rows(columns: Columns, mask: np.ndarray) -> Columns:
+    """Some rows of columns, each an array or a list."""
+    rows = mask.tolist()
+    return {
+        name: values[mask] if isinstance(values, np.ndarray) else list(compress(values, rows))
+        for name, values in columns.items()
+    }

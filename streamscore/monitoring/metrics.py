@@ -1,0 +1,218 @@
+"""Every metric, with its help and unit. Observed once a batch, from arrays: never once an event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
+
+from streamscore.core.events.decode import Entry
+from streamscore.core.events.order import EventTimeOrder
+from streamscore.core.events.record import Partition
+from streamscore.core.scoring.pipeline import Outcome
+from streamscore.core.scoring.stream_history import Past
+from streamscore.monitoring.binned_values import BinnedValues
+from streamscore.monitoring.histogram import BatchHistogram
+
+# Seconds. Edges at 5, 20 and 100 ms: a local round trip, the batch's age, the interval between commits.
+AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600)
+STAGE_BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2)
+SIZE_BUCKETS = tuple(4**power for power in range(8))
+RISK_BUCKETS = tuple(round(0.05 * edge, 2) for edge in range(1, 21))
+
+
+class Metrics:
+    """The worker's metrics, on a registry of its own."""
+
+    def __init__(self) -> None:
+        r = self.registry = CollectorRegistry()
+        self._lagging: set[Partition] = set()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=r)
+        self.consumed = Counter("streamscore_events_consumed", "Records read from Kafka", ["topic"], registry=r)
+        self.scored = Counter("streamscore_events_scored", "Events scored", ["event_type", "decision"], registry=r)
+        self.alerts = Counter("streamscore_alerts", "Alerts raised", ["event_type", "severity"], registry=r)
+        self.dead_letters = Counter(
+            "streamscore_dead_letters", "Records that could not be scored", ["event_type", "reason"], registry=r
+        )
+        self.unknown_values = Counter(
+            "streamscore_unknown_values", "Undeclared values of open fields", ["event_type", "field"], registry=r
+        )
+        self.ignored_fields = Counter(
+            "streamscore_ignored_fields", "Undeclared fields in events", ["event_type"], registry=r
+        )
+        self.rebalances = Counter("streamscore_rebalances", "Assignments and revocations", registry=r)
+        self.partitions = Gauge("streamscore_assigned_partitions", "Partitions this worker scores", registry=r)
+        self.lag_messages = Gauge(
+            "streamscore_consumer_lag_messages", "Messages not yet read", ["topic", "partition"], registry=r
+        )
+        self.lag_seconds = Gauge(
+            "streamscore_consumer_lag_seconds",
+            "Age of the newest event scored while more are waiting; 0 when none is",
+            ["topic"],
+            registry=r,
+        )
+        self.buffered = Gauge("streamscore_buffered_events", "Events read and not yet scored", registry=r)
+        self.ready = Gauge("streamscore_ready", "1 while the worker can score, as /readyz says", registry=r)
+        self.connected = Gauge("streamscore_broker_connected", "1 while a broker answers", registry=r)
+        self.commit_failures = Counter("streamscore_commit_failures", "Commits that Kafka did not take", registry=r)
+        self.model = Gauge("streamscore_model_info", "1 for the model in use", ["event_type", "version"], registry=r)
+        self.model_failures = Counter(
+            "streamscore_model_load_failures", "Bundles that were refused", ["event_type"], registry=r
+        )
+        self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
+        self._add_histograms()
+        self._add_history()
+        self._add_shadow()
+
+    def _add_histograms(self) -> None:
+        self.age = BatchHistogram(
+            "streamscore_event_age_seconds",
+            "From the record's Kafka timestamp to the acknowledgement of its outputs",
+            AGE_BUCKETS,
+            "event_type",
+        )
+        self.stage = BatchHistogram(
+            "streamscore_stage_seconds", "Time a batch spends in a stage", STAGE_BUCKETS, "stage"
+        )
+        self.batch_size = BatchHistogram("streamscore_batch_events", "Events in a batch", SIZE_BUCKETS, "event_type")
+        self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
+        self.values = BinnedValues()
+        for collector in (self.age, self.stage, self.batch_size, self.risk, self.values):
+            self.registry.register(collector)
+
+    def _add_history(self) -> None:
+        r, by_type = self.registry, ["event_type"]
+        self.labels_refused = Counter(
+            "streamscore_labels_refused", "Labels that could not be used", ["event_type", "reason"], registry=r
+        )
+        self._history_rows = Counter(
+            "streamscore_history_rows",
+            "What became of events and labels in history: folded, too_old, without_room, dropped, late, late_labels …",
+            ["event_type", "what"],
+            registry=r,
+        )
+        self._history_entities = Gauge(
+            "streamscore_history_entities", "Entities that have a past", ["event_type", "entity"], registry=r
+        )
+        self._history_events = Gauge("streamscore_history_events", "Events held in history", by_type, registry=r)
+        self._history_unmatched = Gauge(
+            "streamscore_history_unmatched_labels", "Labels held whose event is not", by_type, registry=r
+        )
+        self._history_bytes = Gauge("streamscore_history_bytes", "Memory of history", by_type, registry=r)
+        self._history_since = Gauge(
+            "streamscore_history_complete_since_seconds",
+            "Time from which on no event of any window is missing; 0 when nothing was ever deleted",
+            by_type,
+            registry=r,
+        )
+        self._snapshots_failed = Counter(
+            "streamscore_history_snapshot_failures", "Snapshots that could not be made", by_type, registry=r
+        )
+        self._snapshot_at = Gauge(
+            "streamscore_history_snapshot_seconds",
+            "Time at which the newest complete snapshot was begun, by this worker or another; 0 before the first",
+            by_type,
+            registry=r,
+        )
+        self.left_to_fold = Gauge("streamscore_history_left_to_fold", "Records read for history later", registry=r)
+        self.spread = Gauge(
+            "streamscore_partitions_apart_seconds", "How far partitions are apart in event time", by_type, registry=r
+        )
+        self._counted: dict[tuple[str, str], int] = {}
+
+    def _add_shadow(self) -> None:
+        r, by_type = self.registry, ["event_type"]
+        self.shadow = Counter(
+            "streamscore_shadow_events",
+            "Events that a challenger was to score: scored, skipped while it was behind, failed when it raised",
+            ["event_type", "what"],
+            registry=r,
+        )
+        self.shadow_lost = Counter(
+            "streamscore_shadow_lost", "Risks of challengers that Kafka did not take", registry=r
+        )
+        self._shadow_model = Gauge(
+            "streamscore_shadow_model_info", "1 for the challenger in shadow", ["event_type", "version"], registry=r
+        )
+        self.shadow_refused = Counter(
+            "streamscore_shadow_load_failures", "Challengers that were refused", by_type, registry=r
+        )
+
+    def orders(self, orders: Mapping[str, EventTimeOrder]) -> None:
+        """Say what is read and not yet scored, by event type, and how far its partitions are apart."""
+        self.buffered.set(sum(map(len, orders.values())))
+        for name, order in orders.items():
+            self.spread.labels(name).set(order.apart())
+
+    def labels(self, event_type: str, entries: Sequence[Entry]) -> None:
+        """Count labels that are none."""
+        for entry in entries:
+            if entry.dead_letter is not None:
+                self.labels_refused.labels(event_type, entry.dead_letter.reason).inc()
+
+    def history(self, past: Past) -> None:
+        """Say what a past holds, and count what became of its rows since it was said last."""
+        name, history = past.event_type.name, past.history
+        self._history_events.labels(name).set(history.events)
+        self._history_bytes.labels(name).set(history.nbytes)
+        self._history_unmatched.labels(name).set(history.unmatched_labels)
+        self._history_since.labels(name).set(past.complete_since)
+        for entity, count in history.entities.items():
+            self._history_entities.labels(name, "+".join(entity)).set(count)
+        for what, count in {**asdict(history.tally), "late": past.late, "late_labels": past.late_labels}.items():
+            self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
+            self._counted[name, what] = count
+
+    def snapshot(self, event_type: str, begun_at: float | None) -> None:
+        """Say when the newest snapshot was begun (seconds since 1970), or count one that failed."""
+        self._snapshots_failed.labels(event_type).inc(begun_at is None)
+        if begun_at is not None:
+            self._snapshot_at.labels(event_type).set(begun_at)
+
+    def batch(self, event_type: str, decisions: Sequence[str], outcome: Outcome) -> None:
+        """Count what a batch produced."""
+        per_band = np.bincount(outcome.bands, minlength=len(decisions)).tolist()
+        for decision, count in zip(decisions, per_band, strict=True):
+            self.scored.labels(event_type, decision).inc(count)
+        for severity, count in zip(("medium", "high"), per_band[1:], strict=True):
+            self.alerts.labels(event_type, severity).inc(count)
+        for dead_letter in outcome.refused:
+            self.dead_letters.labels(event_type, dead_letter.reason).inc()
+        for field, count in outcome.unknown_values.items():
+            self.unknown_values.labels(event_type, field).inc(count)
+        self.ignored_fields.labels(event_type).inc(outcome.ignored_fields)
+        self.batch_size.observe(event_type, np.array([len(outcome.timestamps)]))
+        self.risk.observe(event_type, outcome.risks)
+        if outcome.binned is not None:
+            self.values.add(event_type, outcome.binned)
+
+    def lags(self, lags: Mapping[Partition, int], newest: Mapping[str, float], now: float) -> None:
+        """Set what is waiting: messages per partition, and seconds per topic by its newest scored event."""
+        for (topic, partition), count in lags.items():
+            self.lag_messages.labels(topic, partition).set(count)
+        # Only what is gone is removed: a scrape between clearing all and setting again would see no lag.
+        for topic, partition in self._lagging - lags.keys():
+            self.lag_messages.remove(topic, str(partition))
+        self._lagging = set(lags)
+        for topic, at in newest.items():
+            waiting = any(count for (name, _), count in lags.items() if name == topic)
+            self.lag_seconds.labels(topic).set(max(0.0, now - at) if waiting else 0.0)
+
+    def use_challenger(self, event_type: str, version: str | None, previous: str | None) -> None:
+        """Say which challenger is in shadow now, None when there is none."""
+        if previous:
+            self._shadow_model.remove(event_type, previous)
+        for what in ("scored", "skipped", "failed"):
+            self.shadow.labels(event_type, what)  # born at 0, as those of `use_model`
+        self.shadow_refused.labels(event_type)
+        if version:
+            self._shadow_model.labels(event_type, version).set(1)
+
+    def use_model(self, event_type: str, version: str, previous: str | None) -> None:
+        """Say which model is in use now; the one before it is no longer shown."""
+        if previous:
+            self.model.remove(event_type, previous)
+        # Born at 0: a counter that appears with its first refusal hides it from increase().
+        self.model_failures.labels(event_type)
+        self.model.labels(event_type, version).set(1)

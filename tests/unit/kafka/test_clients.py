@@ -1,0 +1,32 @@
+"""Asking a broker: an answer is waited for by whoever asked."""
+
+import threading
+import weakref
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+
+from streamscore.kafka import clients as kafka_clients
+from streamscore.settings.schema import Kafka
+
+
+class Client:
+    """An admin client that answers after a moment, if anybody still holds it; of a topic that is refused, never."""
+
+    def describe_topics(self, topics: object, request_timeout: float) -> dict[str, Future[SimpleNamespace]]:
+        held, futures = weakref.ref(self), {name: Future[SimpleNamespace]() for name in ("payments", "secret")}
+
+        def answer() -> None:
+            if held():
+                futures["payments"].set_result(SimpleNamespace(topic_id="id-1"))
+
+        threading.Timer(0.05, answer).start()
+        return futures
+
+
+def test_topic_ids_are_waited_for_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client lives until it has answered; a topic of which nothing is said is left out after a while."""
+    monkeypatch.setattr(kafka_clients, "admin", lambda _: Client())
+    monkeypatch.setattr(kafka_clients, "ANSWER_SECONDS", 0.5)
+    assert kafka_clients.topic_ids(Kafka(), ["payments", "secret"]) == {"payments": "id-1"}

@@ -1,0 +1,76 @@
+"""The same figures apart: by month and by group; whether groups are treated alike, and whether numbers moved."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from streamscore.core.scoring.bundle import Thresholds
+from streamscore.core.scoring.profile import Profile, counted, edges, stability, unusual
+from trainer.data.segments import Group
+from trainer.evaluation.evaluate import Answered, figures, rates
+
+# Groups of which fewer alerts are expected are shown, but one more or less would change how they compare.
+EXPECTED = 10
+
+Told = dict[str, Any]
+
+
+def months(answered: Answered, risks: np.ndarray) -> list[Told]:
+    """The figures of each calendar month (UTC) in which there are events."""
+    month = answered.times.astype("datetime64[us]").astype("datetime64[M]")
+    return [{"month": str(each), **_apart(answered, risks, month == each)} for each in np.unique(month)]
+
+
+def segments(answered: Answered, risks: np.ndarray, groups: Iterable[Group]) -> list[Told]:
+    """The figures of each group of rows."""
+    return [{"field": g.field, "value": g.value, **_apart(answered, risks, g.rows)} for g in groups]
+
+
+def _apart(answered: Answered, risks: np.ndarray, rows: np.ndarray) -> Told:
+    inside = answered.taken(rows)
+    counts = {"events": len(inside.labels), "positives": int(inside.labels.sum())}
+    return counts | figures(inside, risks[rows])
+
+
+def fairness(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, groups: Sequence[Group]) -> dict[str, Told]:
+    """Of each field, how often its groups are alerted, how often rightly, and how much of theirs is found.
+
+    `ratio` is the lowest rate of alerts by the highest, of groups large enough: 1 where all are treated alike.
+    None is what cannot be said: precision without an alert, recall without a positive, a ratio of fewer than two.
+    """
+    fields = dict.fromkeys(group.field for group in groups)
+    alike = {name: [_treated(labels, risks, chosen, g) for g in groups if g.field == name] for name in fields}
+    least = EXPECTED / max(1e-9, float(np.mean(risks >= chosen.review)))
+    return {
+        name: {"ratio": _ratio([told["alerted"] for told in treated if told["events"] >= least]), "groups": treated}
+        for name, treated in alike.items()
+    }
+
+
+def _treated(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, group: Group) -> Told:
+    inside = rates(risks[group.rows], chosen, labels[group.rows])
+    events, positives = int(group.rows.sum()), int(labels[group.rows].sum())
+    return {
+        "value": group.value,
+        "events": events,
+        "positives": positives,
+        "alerted": inside["alerted"],
+        "precision": inside["precision"] if inside["alerted"] else None,
+        "recall": inside["recall"] if positives else None,
+    }
+
+
+def _ratio(alerted: list[float]) -> float | None:
+    return min(alerted) / max(alerted) if len(alerted) > 1 and max(alerted) else None
+
+
+def moved(before: Profile, now: Profile) -> dict[str, float]:
+    """The population stability index, and from which on it is a shift: more than chance, and large enough to matter."""
+    return {"psi": stability(before, now), "threshold": unusual(before, now)}
+
+
+def stable(before: np.ndarray, now: np.ndarray) -> dict[str, float]:
+    """How far risks moved, in bins of those before."""
+    profile = counted(before, edges(before))
+    return moved(profile, counted(now, profile.edges))
