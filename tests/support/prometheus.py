@@ -6,7 +6,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-CACHE = Path(__file__).parents[1] / ".cache" / "prometheus"
+from tests.support.paths import ROOT
+
+CACHE = ROOT / ".cache" / "prometheus"
 FETCH_SECONDS = 120
 
 

@@ -7,8 +7,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.support.paths import ROOT
+
 POM = Path(__file__).with_name("pom.xml")
-CACHE = POM.parents[2] / ".cache" / "kafka"
+CACHE = ROOT / ".cache" / "kafka"
 FETCH_SECONDS = 600
 
 
