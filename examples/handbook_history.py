@@ -7,11 +7,12 @@ reported they took 0.002 of average precision from the network, and gave boostin
 """
 
 from datetime import timedelta
+from typing import Literal, get_args
 
 import numpy as np
 
 from examples.handbook import CUSTOMER, TERMINAL, WEEK, WINDOWS, Transaction, as_feature
-from streamscore.core.events.aggregate import Aggregate
+from streamscore.core.events.aggregate import Aggregate, AggregateKind
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.feature import Feature, FeatureSet, as_is, ratio
 
@@ -26,7 +27,7 @@ KEPT = (
 
 def customers() -> list[Aggregate]:
     """How much the customer paid before this payment: lately, and before a spree could have begun."""
-    lately = (("mean", 7), ("mean", 30), ("std", 30), ("max", 7), ("max", 30))
+    lately: tuple[tuple[AggregateKind, int], ...] = (("mean", 7), ("mean", 30), ("std", 30), ("max", 7), ("max", 30))
     month, fortnight = timedelta(30), timedelta(14)
     return [
         *(
@@ -35,7 +36,7 @@ def customers() -> list[Aggregate]:
         ),
         *(
             Aggregate(f"customer_{kind}_old", kind, CUSTOMER, month, value="amount", delay=fortnight)
-            for kind in ("mean", "std")
+            for kind in get_args(Literal["mean", "std"])
         ),
     ]
 

@@ -59,7 +59,7 @@ def main(bootstrap: str, source: str, target: str, group: str, how: Collection[s
         elif for_good:
             producer.produce_batch(target, [{"key": m.key(), "value": m.value()} for m in for_good])
         for message in for_good:
-            offsets[message.partition()] = message.offset() + 1
+            offsets[message.partition() or 0] = (message.offset() or 0) + 1
         idle = len(for_good) < 2
         if offsets and (idle or time.monotonic() - last >= COMMIT_SECONDS):
             producer.flush()
@@ -72,4 +72,5 @@ def main(bootstrap: str, source: str, target: str, group: str, how: Collection[s
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], how=sys.argv[5:])
+    bootstrap, source, target, group, *how = sys.argv[1:]
+    main(bootstrap, source, target, group, how=how)

@@ -35,9 +35,10 @@ def scorer(device: str) -> tuple[KerasScorer, int]:
     )
     width = 3 * len(columns)
     keras.utils.set_random_seed(0)
-    network = default(width, TrainingSettings())
+    scaler = Scaler(columns=columns, baseline=(0.0,) * width)
+    network = default(scaler, TrainingSettings())
     operations = 2 * sum(int(np.prod(weight.shape)) for weight in network.trainable_weights if len(weight.shape) == 2)
-    return KerasScorer(network, Scaler(columns=columns, baseline=(0.0,) * width), Calibration(), device), operations
+    return KerasScorer(network, scaler, Calibration(), device), operations
 
 
 def matmul_rate(device: str) -> float:

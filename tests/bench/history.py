@@ -20,9 +20,9 @@ from streamscore.core.events.aggregate import Aggregate, raw
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.feature import FeatureSet
 from streamscore.core.events.field import Columns
-from streamscore.core.history.entity_history import EntityHistory, Keyed
+from streamscore.core.history.entity_history import EntityHistory
 from streamscore.core.history.identity import key_hashes
-from streamscore.core.history.timeline import Part
+from streamscore.core.history.timeline import Keyed, Part
 from streamscore.core.scoring.warm_up import warm
 from tests.bench.rows import Row, publish
 from tests.support import windows
@@ -67,7 +67,7 @@ ONE = event_type(tuple(a for a in twelve() if a.entity == ("customer",)))
 class Stream(NamedTuple):
     """Events in time order, as columns."""
 
-    columns: dict[str, np.ndarray]
+    columns: Columns
 
     def part(self, start: int, end: int) -> "Stream":
         return Stream({name: values[start:end] for name, values in self.columns.items()})
@@ -156,7 +156,7 @@ def _lived() -> EntityHistory:
 def _batches() -> list[Row]:
     """Batches of a worker's size, and then of a trainer's, when as many events come as are dropped."""
     history, columns = _lived(), stream(2 * MORE, ENTITIES).columns
-    events = Stream(columns | {"occurred_at": columns["occurred_at"] * (2 * MORE) // (ENTITIES * HELD)})
+    events = Stream({**columns, "occurred_at": columns["occurred_at"] * (2 * MORE) // (ENTITIES * HELD)})
     spent = told(history, events.part(0, MORE), BATCH)
     name = "1,000,000 × 1,000,000 entities, 12 windows"
     found = [

@@ -95,7 +95,7 @@ def _road(kafka: Cluster, source: str, store: Path) -> Road:
 def fill(bootstrap: str, topic: str, messages: Sequence[Keyed], headers: list[tuple[str, bytes]]) -> None:
     client = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000})
     for key, value in messages:
-        client.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  narrower stubs
+        client.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]
     assert client.flush(120) == 0
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from streamscore.archive.order import CHUNK
 from streamscore.core.events.aggregate import raw
 from streamscore.core.history.entity_history import Bounds, Cursor, EntityHistory
+from streamscore.core.history.timeline import Part
 from streamscore.core.scoring.warm_up import warm
-from streamscore.recovery.snapshot_store import SnapshotStore
+from streamscore.recovery.snapshot_store import SnapshotStore, Written
 from streamscore.recovery.snapshot_writer import COPIED, PART
 from tests.bench.history import ONE, Stream, stream
 from tests.bench.rows import Row, publish
@@ -24,7 +25,7 @@ def lived() -> EntityHistory:
     history, part = EntityHistory(ONE, Bounds()), EVENTS // 50
     for number in range(50):  # a part at a time: the columns of all would take more memory than the history
         events = stream(part, ENTITIES, seed=number)
-        columns = events.columns | {raw("event_id"): np.arange(part) + number * part}
+        columns = {**events.columns, raw("event_id"): np.arange(part) + number * part}
         for batch in Stream(columns).batches(CHUNK):
             history.fold(history.read(batch))
     return history
@@ -33,9 +34,13 @@ def lived() -> EntityHistory:
 def measure() -> list[Row]:
     """Copies as the loop makes them, files as the thread writes them, and a history that adopts them."""
     warm(ONE)
-    history, turns, written = lived(), [], []
+    history = lived()
+    turns: list[float] = []
+    written: list[Written] = []
     with tempfile.TemporaryDirectory() as folder:
-        store, cursor, pieces = SnapshotStore(folder, ONE.name), Cursor(), []
+        store = SnapshotStore(folder, ONE.name)
+        cursor: Cursor | None = Cursor()
+        pieces: list[Part] = []
         writing = 0.0
         while cursor:
             start = time.perf_counter()
@@ -73,7 +78,7 @@ def _batch(history: EntityHistory) -> float:
         columns = stream(BATCH, ENTITIES, seed=1000 + number).columns
         ids = np.arange(BATCH) + (1000 + number) * EVENTS
         start = time.perf_counter()
-        rows = history.read(columns | {raw("event_id"): ids})
+        rows = history.read({**columns, raw("event_id"): ids})
         history.fold(rows)
         history.query(rows)
         found.append(time.perf_counter() - start)

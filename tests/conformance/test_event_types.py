@@ -205,6 +205,7 @@ def test_any_bytes_become_an_event_or_a_dead_letter(event_type: EventType, data:
             assert entry.dead_letter.field in names | {""}
             assert entry.dead_letter.error.isascii()
         else:
+            assert entry.event is not None
             assert 0 <= entry.at == entry.event.occurred_at.astimezone(UTC).timestamp()
     scorer = StubScorer(lambda matrix: np.full(len(matrix), 0.9), {0: 1.0})
     outcome = process(entries, bundle(event_type, scorer), EntityHistory(event_type).extended, NOW, lambda _: None)

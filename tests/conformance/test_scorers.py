@@ -7,7 +7,8 @@ import pytest
 
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bundle import Calibration
-from streamscore.models.keras_scorer import EXPLAINED_ROWS, KerasScorer
+from streamscore.models.attribution import EXPLAINED_ROWS
+from streamscore.models.keras_scorer import KerasScorer
 from tests.support.networks import network_of, rows_of, scaler_of
 from trainer.fitting.presets import NETWORKS
 
@@ -31,7 +32,8 @@ def risks_of(preset: str) -> np.ndarray:
 def test_one_probability_a_row(preset: str) -> None:
     """One float32 between 0 and 1 for each row, and rows are told apart."""
     risks = risks_of(preset)
-    assert (risks.shape, risks.dtype) == ((len(ROWS),), np.float32)
+    assert risks.shape == (len(ROWS),)
+    assert risks.dtype == np.float32
     assert ((risks >= 0) & (risks <= 1)).all()
     assert np.ptp(risks) > 0.05
 

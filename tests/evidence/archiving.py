@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -98,7 +98,7 @@ def pools(place: Scene) -> dict[str, list[Keyed]]:
     """Records of each topic to send again and again: one in a hundred is no event, no label, no score."""
     sent = transactions(POOL)
     events = [(key, value[:40] if value and row % 100 == 7 else value) for row, (key, value) in enumerate(sent)]
-    said = [msgspec.json.decode(value or b"", type=TRANSACTION.struct) for _, value in sent[: POOL // 4]]
+    said: list[Any] = [msgspec.json.decode(value or b"", type=TRANSACTION.struct) for _, value in sent[: POOL // 4]]
     now = datetime.now(UTC)
     labels = [
         msgspec.json.encode(

@@ -48,5 +48,5 @@ def harmful(*arguments: Any) -> Bundle:
 
 if __name__ == "__main__":
     kind = sys.argv.pop(1)
-    challengers.load = harmful
+    setattr(challengers, "load", harmful)  # noqa: B010  what the worker loads, spoilt
     main()

@@ -5,6 +5,7 @@ The public data sets are not part of the project: DATA names the folder that hol
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,7 +166,8 @@ def restarted(kafka: Endpoint, case: Case, restarts: int) -> tuple[Road, list[st
                     lambda: books.read() > sum(books.ends().values()) - size // 2, 300, "half is scored", worker.alive
                 )
                 known = set(snapshots.glob("*/*/manifest.json"))
-                until(lambda: set(snapshots.glob("*/*/manifest.json")) - known, 60, "a snapshot is made", worker.alive)  # noqa: B023
+                made = partial(_made_since, snapshots, known)
+                until(made, 60, "a snapshot is made", worker.alive)
             else:
                 books.await_all(600, worker.alive)
         finally:
@@ -173,6 +175,10 @@ def restarted(kafka: Endpoint, case: Case, restarts: int) -> tuple[Road, list[st
         logs.append(worker.log())
     books.close()
     return way, logs
+
+
+def _made_since(snapshots: Path, known: set[Path]) -> bool:
+    return bool(set(snapshots.glob("*/*/manifest.json")) - known)
 
 
 def differences(way: Road, expected: pa.Table) -> dict[str, int]:

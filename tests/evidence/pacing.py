@@ -95,7 +95,7 @@ def verdict(way: Road, expected: pa.Table, counted: int) -> Verdict:
     newest = np.maximum.accumulate(found.at)
     before = np.searchsorted(found.batch, found.batch)  # the first of the same batch
     late = found.at < np.where(before > 0, newest[before - 1], 0)
-    unexplained = sum(not explained(found, late, row) for row in different)
+    unexplained = sum(not explained(found, late, int(row)) for row in different)
     return Verdict(len(scores), len(different), unexplained, int(late.sum()), counted)
 
 

@@ -125,13 +125,15 @@ def lived(world: Year, folder: Path, weeks: Sequence[int], settings: TrainingSet
     what = Watch(str(folder / "archive"), TRANSACTION, store, settings, timedelta(days=7))
     for week in range(weeks[0]):
         archived(world, folder / "archive", START + week * WEEK, START + (week + 1) * WEEK)
-    metrics, running, verdicts = TrainerMetrics(), [], []
+    metrics = TrainerMetrics()
+    running: list[tuple[np.ndarray, np.ndarray]] = []
+    verdicts: list[tuple[str, str]] = []
     loaded: dict[str, Bundle] = {}
     for week in weeks:
         begin = START + week * WEEK
         found = retrained(what, metrics, datetime.fromtimestamp(begin / 1e6, UTC))
         judgement = found.metrics["judgement"] if found else {"verdict": "failed", "reasons": ["no model was trained"]}
-        verdicts.append((judgement["verdict"], "; ".join(judgement["reasons"])))
+        verdicts.append((str(judgement["verdict"]), "; ".join(judgement["reasons"])))
         print(f"  week {week}: {verdicts[-1][0]}: {verdicts[-1][1]}", flush=True)
         champion = store.alias("champion") or ""
         if champion not in loaded:

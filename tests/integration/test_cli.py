@@ -35,7 +35,7 @@ def run(*arguments: object, code: int = 0, program: str = "streamscore", env: Ma
     """Run a command, which must end with the code, within a folder that has the examples."""
     command = [sys.executable, "-m", program, *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment() | env, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=environment() | dict(env), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
@@ -139,7 +139,8 @@ def send(path: Road, messages: list[Sent]) -> dict[Position, tuple[Sent, int]]:
 
     client = Producer({"bootstrap.servers": path.bootstrap, "enable.idempotence": True, "linger.ms": 5})
     for sent in messages:
-        client.produce(path.input, sent.value, sent.key, headers=sent.headers, on_delivery=delivered(sent))
+        headers: Any = sent.headers
+        client.produce(path.input, sent.value, sent.key, headers=headers, on_delivery=delivered(sent))
         while len(client) > 10_000:
             client.poll(0.1)
     assert client.flush(60) == 0
@@ -159,7 +160,7 @@ def score_problem(sent: dict[Position, tuple[Sent, int]], topic: str, score: Mes
 
 def letter_problem(sent: dict[Position, tuple[Sent, int]], letter: Message) -> str | None:
     """What is wrong with a dead letter: it must be the record byte for byte, and say where it stood and why."""
-    headers = letter.headers() or []
+    headers: Any = letter.headers() or []
     ours = said(letter)
     source, timestamp = sent[ours["topic"].decode(), int(ours["partition"]), int(ours["offset"])]
     if source.kind is None:
@@ -175,7 +176,8 @@ def letter_problem(sent: dict[Position, tuple[Sent, int]], letter: Message) -> s
 
 def said(letter: Message) -> dict[str, bytes]:
     """What the worker's own headers say."""
-    own = [(name.removeprefix(HEADER), value) for name, value in letter.headers() or [] if name.startswith(HEADER)]
+    headers: Any = letter.headers() or []
+    own = [(name.removeprefix(HEADER), value) for name, value in headers if name.startswith(HEADER)]
     return {name: value or b"" for name, value in own}
 
 

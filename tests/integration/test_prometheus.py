@@ -107,7 +107,7 @@ def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.Te
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     options = ("config.file=prometheus.yml", "storage.tsdb.path=data", f"web.listen-address=127.0.0.1:{port}")
-    command = [prometheus, *(f"--{option}" for option in options)]
+    command = [str(prometheus), *(f"--{option}" for option in options)]
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 

@@ -127,7 +127,8 @@ def new_groups(kafka: Endpoint, store: Path, tmp_path_factory: pytest.TempPathFa
         for process in (untold_worker, *(running.process for running in told)):
             process.kill()
             process.wait()
-    return NewGroups(untold, refusal, earliest, *found, since)
+    from_earliest, from_time = found
+    return NewGroups(untold, refusal, earliest, from_earliest, from_time, since)
 
 
 def untold_command(path: Road) -> list[str]:

@@ -72,7 +72,7 @@ def run(kafka: Endpoint, store: Path, tmp_path_factory: pytest.TempPathFactory) 
     types = {payments.input: TRANSACTION, applications.input: APPLICATION}
     started, folder = datetime.now(UTC), tmp_path_factory.mktemp("worker")
     sent, asked = transactions(PAYMENTS), credits_(BROKEN + CREDITS)
-    asked[:BROKEN] = [(key, value[:40]) for key, value in asked[:BROKEN]]
+    asked[:BROKEN] = [(key, (value or b"")[:40]) for key, value in asked[:BROKEN]]
     produce(payments, sent[: PAYMENTS // 2])
     produce(applications, asked[: CREDITS // 2], headers=[*OTHERS[:1], *TRACE, *OTHERS[1:]])
     inputs = f"{{{payments.input}: transaction, {applications.input}: application}}"

@@ -9,7 +9,8 @@ from streamscore.core.history.timeline import Part
 
 def copies(history: EntityHistory, rows: int) -> list[tuple[str, Part]]:
     """All that is held, about so many rows at a time."""
-    found, cursor = [], Cursor()
+    found: list[tuple[str, Part]] = []
+    cursor: Cursor | None = Cursor()
     while cursor:
         name, part, cursor = history.copied(cursor, rows)
         found.append((name, part))

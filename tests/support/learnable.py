@@ -71,7 +71,9 @@ def errors(network: Any, given: Lesson) -> tuple[float, float]:
     """The expected calibration error on the test part before calibration and after it."""
     raw = logits(network, given.test)
     found = calibrate(logits(network, given.validation), given.validation.labels)
-    return tuple(
-        calibration_error(given.test.labels, 1 / (1 + np.exp(-logit)))
-        for logit in (raw, found.slope * raw + found.intercept)
-    )
+    before, after = raw, found.slope * raw + found.intercept
+    return _error(given.test.labels, before), _error(given.test.labels, after)
+
+
+def _error(labels: np.ndarray, logit: np.ndarray) -> float:
+    return calibration_error(labels, 1 / (1 + np.exp(-logit)))

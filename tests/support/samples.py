@@ -1,7 +1,7 @@
 """Small valid events, records around them, and a scorer whose numbers are known in advance."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,7 +82,7 @@ def decoded(event_type: EventType, value: bytes | None, limits: Limits = LIMITS,
     return entry
 
 
-def entries_of(event_type: EventType, values: list[bytes | None]) -> list[Entry]:
+def entries_of(event_type: EventType, values: Sequence[bytes | None]) -> list[Entry]:
     """What becomes of messages that stand at offsets 0, 1, 2 … of one partition."""
     return decode(event_type, [record(value, offset) for offset, value in enumerate(values)], NOW, Limits())
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from examples.handbook import TERMINAL, TRANSACTION, as_is
+from examples.handbook import TERMINAL, TRANSACTION
 from streamscore.core.events.aggregate import Aggregate
-from streamscore.core.events.feature import Feature, FeatureSet
+from streamscore.core.events.feature import Feature, FeatureSet, as_is
 
 UNDELAYED = (
     Aggregate("terminal_nb_tx_1hour", "count", TERMINAL, timedelta(hours=1)),

@@ -57,7 +57,7 @@ def columns(table: pa.Table) -> Columns:
     return {**raws, "occurred_at": at, "amount": table["amount"].to_numpy(), "label": label, "labelled_at": at + WEEK}
 
 
-def taken(events: Columns, rows: Any) -> Columns:
+def taken(events: Columns, rows: Any) -> dict[str, np.ndarray]:
     return {name: values[rows] for name, values in events.items()}
 
 

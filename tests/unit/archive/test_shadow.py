@@ -21,7 +21,7 @@ from streamscore.settings.schema import Settings
 from tests.support.samples import payment
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
-SETTINGS = Settings(inputs={"a": "transaction"}, outputs={"shadow": "s"})  # type: ignore[arg-type]
+SETTINGS = Settings(inputs={"a": "transaction"}, outputs={"shadow": "s"})
 
 
 def said(number: int, **changes: Any) -> bytes:

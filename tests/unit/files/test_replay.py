@@ -17,6 +17,7 @@ from streamscore.files import replay as replay_module
 from streamscore.files.read import wire_lines
 from streamscore.files.replay import Pace, Wire, addressed, paced, replay, schedule
 from streamscore.kafka.embedded import embedded_broker
+from streamscore.kafka.produce import LISTEN_SECONDS
 from streamscore.settings.schema import Kafka
 from streamscore.simulator import streams as simulator
 
@@ -158,7 +159,7 @@ def test_rows_wait_by_the_clock() -> None:
         left.append(round(now[0] - 100, 6))
         now[0] += 0.2 if row.occurred_at == START + 50_000 else 0
     assert left == [0, 0.05, 0.3, 0.35]
-    assert max(waits) <= replay_module.LISTEN_SECONDS
+    assert max(waits) <= LISTEN_SECONDS
     assert sum(waits) == pytest.approx(0.15)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamscore.kafka import clients as kafka_clients
+from streamscore.kafka import topics
 from streamscore.settings.schema import Kafka
 
 
@@ -27,6 +27,6 @@ class Client:
 
 def test_topic_ids_are_waited_for_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client lives until it has answered; a topic of which nothing is said is left out after a while."""
-    monkeypatch.setattr(kafka_clients, "admin", lambda _: Client())
-    monkeypatch.setattr(kafka_clients, "ANSWER_SECONDS", 0.5)
-    assert kafka_clients.topic_ids(Kafka(), ["payments", "secret"]) == {"payments": "id-1"}
+    monkeypatch.setattr(topics, "admin", lambda _: Client())
+    monkeypatch.setattr(topics, "ANSWER_SECONDS", 0.5)
+    assert topics.topic_ids(Kafka(), ["payments", "secret"]) == {"payments": "id-1"}

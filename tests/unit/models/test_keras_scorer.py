@@ -16,8 +16,9 @@ from streamscore.core.scoring.bundle import Bundle, Calibration, Scorer, golden_
 from streamscore.core.scoring.decision import reasons
 from streamscore.core.scoring.scaler import NumericScale, Scaler
 from streamscore.errors import SettingsError
+from streamscore.models.attribution import EXPLAINED_ROWS
 from streamscore.models.keras_scaler import encode
-from streamscore.models.keras_scorer import EXPLAINED_ROWS, KerasScorer, gpu_names
+from streamscore.models.keras_scorer import KerasScorer, gpu_names
 from streamscore.simulator import streams as simulator
 from tests.support.networks import linear, rows_of, scaler_of
 from tests.support.paths import ROOT
@@ -40,7 +41,8 @@ def all_risks(scorer: Scorer) -> np.ndarray:
 
 def test_risks_are_probabilities(all_risks: np.ndarray) -> None:
     """One float32 between 0 and 1 for each row, missing values or not, and not all the same."""
-    assert (all_risks.shape, all_risks.dtype) == ((len(ROWS),), np.float32)
+    assert all_risks.shape == (len(ROWS),)
+    assert all_risks.dtype == np.float32
     assert np.isnan(ROWS).any()
     assert ((all_risks >= 0) & (all_risks <= 1)).all()
     assert np.ptp(all_risks) > 1e-3
@@ -161,7 +163,9 @@ def test_a_known_driver_is_the_reason(name: str) -> None:
     assert abs(contributions.residual[0]) < 1e-3
     model = bundle(APPLICATION, StubScorer(by_amount))
     (found,) = reasons(model, row, contributions)
-    assert [(reason.code, reason.contribution) for reason in found] == [(name, pytest.approx(expected, abs=1e-3))]
+    (reason,) = found
+    assert reason.code == name
+    assert reason.contribution == pytest.approx(expected, abs=1e-3)
 
 
 def test_calibration_is_applied() -> None:

@@ -72,7 +72,7 @@ def test_a_past_comes_back(store: SnapshotStore) -> None:
     assert again.folded == past.folded == {EVENTS: 40, LABELS: 1}
     asked = [entry(40 + n, NOON + (40 + n) * HOUR, customer_id=f"c{n % 3}") for n in range(20)]
     matrices = [p.prepare(asked, BUNDLE, {EVENTS: 0}).matrix for p in (past, again)]
-    assert np.array_equal(*matrices)
+    assert np.array_equal(matrices[0], matrices[1])
     assert matrices[0][:, 1].any()
 
 
@@ -269,7 +269,7 @@ def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypa
 
     until(lambda: turned() >= 2, 30, "it failed twice")
     fail.clear()
-    until(lambda: turned() and done[-1] is not None, 30, "a snapshot is made")
+    until(lambda: bool(turned()) and done[-1] is not None, 30, "a snapshot is made")
     writer.close()
     again = restore(retained(end=10**6), store)
     start = again.folded[EVENTS]

@@ -11,11 +11,13 @@ from click.testing import CliRunner
 
 from streamscore.core.events.application import APPLICATION
 from streamscore.core.events.transaction import TRANSACTION
+from streamscore.core.scoring.scaler import NumericScale
 from streamscore.errors import BundleError, DataError, SettingsError
 from streamscore.models.bundle_files import CARD
 from streamscore.models.store import ModelStore
 from tests.support.trained import QUICK, SILENT, TRAINED_AT, champion, simulated, trained_manifest, write_archive
-from trainer.__main__ import cli, parsed
+from trainer.__main__ import cli
+from trainer.cli.options import parsed
 from trainer.data import dataset
 from trainer.data.part import Part
 from trainer.evaluation.evaluate import doubt
@@ -46,7 +48,8 @@ def parts(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, .
 
 def fitted(parts: tuple[Any, ...], preset: str, seed: int = 0, **more: Any) -> Any:
     settings = TrainingSettings(preset=preset, epochs=2, batch=64, seed=seed, **more)
-    return fit(*parts, settings, lambda _: None)
+    train, validation = parts
+    return fit(train, validation, settings, lambda _: None)
 
 
 def test_another_seed_gives_other_weights(parts: tuple[Any, ...]) -> None:
@@ -162,7 +165,8 @@ def test_every_preset_trains(parts: tuple[Any, ...], preset: str) -> None:
 def test_the_best_epoch_is_kept(parts: tuple[Any, ...]) -> None:
     """Of several epochs the weights of the best on validation are kept, and each epoch is told."""
     told: list[Any] = []
-    network = fit(*parts, TrainingSettings(preset="logistic", epochs=3, batch=128), told.append)
+    train, validation = parts
+    network = fit(train, validation, TrainingSettings(preset="logistic", epochs=3, batch=128), told.append)
     assert [(epoch.number, epoch.epochs) for epoch in told] == [(1, 3), (2, 3), (3, 3)]
     assert told[-1].seconds_left == 0
     judge = BestEpoch(network, parts[1], TrainingSettings(epochs=1), told.append)
@@ -192,10 +196,13 @@ def test_scaler_sees_the_training_part_only(parts: tuple[Any, ...]) -> None:
     wild = np.vstack([matrix, matrix[:200] * 1e6])
     assert fit_scaler(features, wild[:600]) == fit_scaler(features, matrix) != fit_scaler(features, wild)
     first = fit_scaler(features, matrix).columns[0]
+    assert isinstance(first, NumericScale)
     assert first.center == pytest.approx(np.median(matrix[:, 0]), rel=1e-6)
     assert not first.missing
     matrix[5, 0] = np.nan
-    assert fit_scaler(features, matrix).columns[0].missing
+    again = fit_scaler(features, matrix).columns[0]
+    assert isinstance(again, NumericScale)
+    assert again.missing
 
 
 def test_a_store_that_cannot_be_read_is_told_first(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -69,7 +69,7 @@ def agrees(event_type: EventType, sort: Sort, records: list[Record]) -> Sorted:
     for entry, row in zip(entries, rows, strict=True):
         assert entry.event is not None, (entry.record.value, entry.dead_letter)
         assert entry.ignored == 0
-        said = msgspec.structs.astuple(entry.event)
+        said = msgspec.structs.astuple(cast(msgspec.Struct, entry.event))
         assert repr([_in_utc(value) for value in said]) == repr([_in_utc(value) for value in row]), entry.record.value
     return found
 

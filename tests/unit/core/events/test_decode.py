@@ -80,7 +80,7 @@ POISON: list[tuple[str, EventType, bytes | None, str, str]] = [
 
 @pytest.mark.parametrize(
     ("event_type", "value", "reason", "field"),
-    [pytest.param(*case, id=f"{case[0].name}: {what}") for what, *case in POISON],
+    [pytest.param(*case, id=f"{case[0].name}: {what}") for what, *case in POISON],  # type: ignore[union-attr]
 )
 def test_poison(event_type: EventType, value: bytes | None, reason: str, field: str) -> None:
     """A bad message becomes a dead letter with its reason and field, and says nothing of what was in it."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,7 +110,9 @@ STEPS = st.lists(
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(TIMES, min_size=3, max_size=3), STEPS, st.none() | st.tuples(st.integers(0, 25), st.integers(0, 2)))
-def test_random_lives(times: list[list[int | None]], steps: list[tuple], drop: tuple[int, int] | None) -> None:
+def test_random_lives(
+    times: list[list[int | None]], steps: list[tuple[Any, ...]], drop: tuple[int, int] | None
+) -> None:
     """Released entries precede all that pending partitions still bring; all come out once, in offset order."""
     model = Model(times)
     for number, (kind, partition, count) in enumerate(steps):

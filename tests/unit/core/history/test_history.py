@@ -32,7 +32,7 @@ PAST = declaring(*WINDOWS)
 COUNTED = declaring(WINDOWS[0], WINDOWS[1])
 
 
-def columns(*events: tuple[int, float, int], **more: Any) -> Columns:
+def columns(*events: tuple[int, float, int], **more: Any) -> dict[str, Any]:
     """Events given as id, day and customer; each has a fee of its id."""
     ids, days, customers = (np.array(values) for values in zip(*events, strict=True))
     return {
@@ -182,7 +182,8 @@ def test_what_comes_while_it_is_copied_is_folded_again() -> None:
     history = EntityHistory(PAST, Bounds(slack=timedelta(0)))
     before = [(n, n % 5, n % 7) for n in range(70)]
     fold(history, *before)
-    fresh, cursor = EntityHistory(PAST, Bounds(slack=timedelta(0))), Cursor()
+    fresh = EntityHistory(PAST, Bounds(slack=timedelta(0)))
+    cursor: Cursor | None = Cursor()
     meanwhile = [[(100 + turn, 50, (turn * 3) % 11), (200 + turn, 49, turn % 7)] for turn in range(40)]
     for told in meanwhile:
         if cursor:

@@ -1,6 +1,6 @@
 """The law of history: every number is what ten plain lines say, however events and labels came."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -122,8 +122,9 @@ def statistic(kind: str, values: list[Fraction]) -> float:
         return sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
     if kind == "sum" or not values:
         return float(sum(values)) if kind == "sum" else nan
-    found = {"mean": lambda: sum(values) / len(values), "min": lambda: min(values), "max": lambda: max(values)}
-    return float(found[kind]()) if kind in found else nan
+    if kind == "mean":
+        return float(sum(values) / len(values))
+    return float(min(values) if kind == "min" else max(values)) if kind in ("min", "max") else nan
 
 
 def unmatched(bound: int, come: Sequence[Any], answers: Sequence[Answer]) -> int:
@@ -209,7 +210,7 @@ BETWEEN = st.sampled_from(["nothing", "trim", "restart"])
 
 
 def told_somehow(
-    draw: st.DrawFn,
+    draw: Callable[..., Any],
     teller: Teller,
     come: list[Any],
     answers: list[Answer],

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -153,7 +153,7 @@ def archived(events: list[Entry]) -> list[Transfer]:
     whole = {field.name: field.whole for field in renamed(TRANSFER)}
     return [
         msgspec.structs.replace(
-            entry.event, **{n: NAMES.named([getattr(entry.event, n)], w)[0] for n, w in whole.items()}
+            cast(Transfer, entry.event), **{n: NAMES.named([getattr(entry.event, n)], w)[0] for n, w in whole.items()}
         )
         for entry in events
     ]
@@ -186,7 +186,7 @@ def label(past: Past, entry: Entry) -> Entry:
     """That an event was a fraud, known two hours later."""
     told = {name: getattr(entry.event, name) for name in ("occurred_at", *TRANSFER.entities)}
     known_at = told["occurred_at"] + 2 * HOUR
-    said = past.labels.struct(**told, label=True, labelled_at=known_at)
+    said: Any = past.labels.struct(**told, label=True, labelled_at=known_at)
     return Entry(Record("labels", 0, entry.record.offset, -1, None, b"", None), said, known_at.timestamp())
 
 

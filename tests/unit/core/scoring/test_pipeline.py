@@ -1,5 +1,6 @@
 """A batch from entries to messages, with a scorer whose numbers are known."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def processed(entries: list[Entry], scorer: StubScorer | None = None, event_type
     return process(entries, model, no_history, NOW, lambda _: None)
 
 
-def of(values: list[bytes | None]) -> Outcome:
+def of(values: Sequence[bytes | None]) -> Outcome:
     return processed(entries_of(TRANSACTION, values))
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from streamscore.core.events.label import decode_labels
 from streamscore.core.events.record import Record
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.history.entity_history import Bounds
-from streamscore.core.scoring.pipeline import conclude, judge
+from streamscore.core.scoring.pipeline import FeaturesOf, conclude, judge
 from streamscore.core.scoring.stream_history import Past, Standing
 from tests.support.copied import copies
 from tests.support.samples import NOW, PAYMENT, StubScorer, bundle, by_amount
@@ -110,11 +111,20 @@ def test_a_label_counts_from_when_it_was_known(past: Past) -> None:
     assert risks.tolist() == [0, 0, pytest.approx(1 / 3)]
 
 
+def risk_of_all(risk: float, matrix: np.ndarray) -> np.ndarray:
+    return np.full(len(matrix), risk)
+
+
 def test_features_go_out_when_asked_for(past: Past) -> None:
     """A score carries the numbers behind it when all are to, or when it raises an alert and those are to."""
     prepared = past.prepare([entry(0, NOON)], BUNDLE, ALL)
-    for risk, features_of, expected in ((0.99, "alerts", True), (0.0, "alerts", False), (0.0, "all", True)):
-        scorer = StubScorer(lambda matrix, risk=risk: np.full(len(matrix), risk), {0: 1.0})
+    cases: tuple[tuple[float, FeaturesOf, bool], ...] = (
+        (0.99, "alerts", True),
+        (0.0, "alerts", False),
+        (0.0, "all", True),
+    )
+    for risk, features_of, expected in cases:
+        scorer = StubScorer(partial(risk_of_all, risk), {0: 1.0})
         model = bundle(TYPE, scorer)
         outcome = conclude(prepared, model, judge(model, prepared.matrix), NOW, features_of)
         score = json.loads(outcome.scores[0].value or b"")

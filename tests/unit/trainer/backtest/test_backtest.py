@@ -70,7 +70,7 @@ def test_what_is_written(done: tuple[Path, str]) -> None:
         assert [(row["fold"], row["model"]) for row in rows] == [
             (fold, model) for fold in ("2018-03-08", "2018-03-15") for model in MODELS
         ]
-        judged = {}
+        judged: dict[Any, Any] = {}
         for row in rows:
             assert list(row) == ["fold", "model", "auc", "average_precision", "card_precision_100"]
             own = scores[(scores["fold"] == row["fold"]) & (scores["model"] == row["model"])]

@@ -1,5 +1,6 @@
 """From an archive to labelled rows: repeats, corrected and immature labels, and the three parts."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ DAY0 = datetime(2025, 1, 1, tzinfo=UTC)
 TIME = pa.timestamp("us", "UTC")
 EXAMPLE: dict[str, dict[str, Any]] = {"transaction": PAYMENT, "application": CREDIT}
 
-Labels = list[tuple[str, bool, float]]
+Labels = Sequence[tuple[str, bool, float]]
 
 
-def archive(folder: Path, event_type: EventType, events: dict[str, float], labels: Labels, **changes: Any) -> Path:
+def archive(folder: Path, event_type: EventType, events: Mapping[str, float], labels: Labels, **changes: Any) -> Path:
     """An archive of events, given as the day each occurred, and labels, given as (event, answer, day it came).
 
     Labels of events of an earlier call are of day 1.

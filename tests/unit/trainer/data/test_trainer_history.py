@@ -10,7 +10,7 @@ import pytest
 
 from examples.handbook import TRANSACTION, WINDOWS
 from streamscore.archive.importing import import_file
-from streamscore.files import features
+from streamscore.files import as_of, features
 from streamscore.models.load import load
 from streamscore.models.store import ModelStore
 from tests.support.trained import QUICK, SILENT, TRAINED_AT
@@ -46,7 +46,7 @@ def test_the_matrix_is_that_of_the_file(
     work.mkdir()
     data = dataset.read(str(archive), TRANSACTION, work)
     events = data.events.taken(np.arange(len(data.labels))).to_pandas()
-    features.write_features(TRANSACTION, features.Source(events_file), tmp_path / "out.parquet", lambda _: None)
+    features.write_features(TRANSACTION, as_of.Source(events_file), tmp_path / "out.parquet", lambda _: None)
     table = pq.read_table(tmp_path / "out.parquet")
     assert 0 < data.cleaned["without_a_mature_label"] == table.num_rows - len(events)
     assert table["event_id"].to_pylist()[: len(events)] == events["event_id"].tolist()

@@ -76,9 +76,9 @@ def test_folds_are_averaged() -> None:
 def test_rows_that_repeat_each_other_make_it_no_surer() -> None:
     """Each row ten times, under the same customer: the interval is as wide as before; as other customers, narrower."""
     labels, good, noisy, blocks = world(2)
-    repeated = [np.tile(values, 10) for values in (labels, good, noisy)]
+    again = Pair(np.tile(labels, 10), np.tile(good, 10), np.tile(noisy, 10), np.tile(blocks, 10))
     plain = difference([Pair(labels, good, noisy, blocks)])
-    same = difference([Pair(*repeated, np.tile(blocks, 10))])
-    others = difference([Pair(*repeated, np.arange(len(labels) * 10))])
+    same = difference([again])
+    others = difference([again._replace(blocks=np.arange(len(labels) * 10))])
     assert same.high - same.low == pytest.approx(plain.high - plain.low, rel=0.01)
     assert others.high - others.low < 0.5 * (plain.high - plain.low)

@@ -66,7 +66,8 @@ def test_card_precision(seed: int) -> None:
     """It is what the definition says: per day the cards of the highest scores, without those found before."""
     events = made_up(seed)
     scores = np.random.default_rng(seed + 10).random(len(events.day)) + 0.5 * events.fraud
-    shares, found = [], set()
+    shares: list[float] = []
+    found: set[int] = set()
     for day in sorted(set(events.day)):
         highest: dict[int, float] = {}
         for row in np.flatnonzero(events.day == day):

@@ -83,8 +83,13 @@ def small(settings: TrainingSettings, trials: int, told: list[str]) -> Any:
 @pytest.mark.parametrize(("scaler", "kind"), [("robust", NumericScale), ("quantile", QuantileScale)])
 def test_trials_are_scaled_as_the_settings_say(monkeypatch: pytest.MonkeyPatch, scaler: Any, kind: type) -> None:
     """As a run is that follows."""
-    seen = []
-    monkeypatch.setattr("trainer.search._judged", lambda learn, *_: seen.append(learn.scaler) or 0.5)
+    seen: list[Any] = []
+
+    def judged(learn: Any, *_: object) -> float:
+        seen.append(learn.scaler)
+        return 0.5
+
+    monkeypatch.setattr("trainer.search._judged", judged)
     small(TrainingSettings(scaler=scaler, gap_days=0), 1, [])
     assert len(seen) == 2
     assert isinstance(seen[0].columns[0], kind)

@@ -51,7 +51,7 @@ def test_linear_regression_ranks_like_logistic() -> None:
 
 
 @keras.saving.register_keras_serializable("tests")
-class Own(keras.layers.Dense):
+class Own(keras.layers.Dense):  # type: ignore[misc]
     """A layer that the trainer's process knows and a worker does not."""
 
 
