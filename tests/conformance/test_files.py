@@ -122,7 +122,7 @@ def test_a_sink_has_a_row_for_every_line(
     found = sorted(READ[suffix](path), key=lambda row: row["row"])
     assert [row["row"] for row in found] == list(range(len(lines)))
     assert [row["risk"] for row in found] == [0.25, None] * len(good)
-    expected = [msgspec.json.decode(line, type=event_type.struct) for line in good]
+    expected: list[Any] = [msgspec.json.decode(line, type=event_type.struct) for line in good]
     assert [str(row["event_id"]) for row in found[::2]] == [
         str(msgspec.to_builtins(event)["event_id"]) for event in expected
     ]
