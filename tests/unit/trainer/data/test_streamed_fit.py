@@ -68,7 +68,7 @@ def test_what_a_network_is_shown(count: int, batch: int, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(parts, "encoder", lambda _: lambda matrix: matrix)
     monkeypatch.setattr("trainer.fitting.fit.steps", unlearnt)
-    for module in ("part", "fit"):
+    for module in ("data.part", "fitting.fit"):
         monkeypatch.setattr(f"trainer.{module}.CHUNK", 256)
     fit_all(rows(count), TrainingSettings(preset="logistic", epochs=2, batch=batch, members=2))
     columns, labels = (np.concatenate(arrays) for arrays in zip(*shown, strict=True))
@@ -161,16 +161,16 @@ def test_a_training_never_holds_all_rows(models: Path, tmp_path: Path, monkeypat
     read, most = Writing.read, 300
     monkeypatch.setattr(Writing, "read", lambda self: (read(self)[0], read(self)[1].view(Watched)))
     for name in (
-        "part.CHUNK",
-        "fit.CHUNK",
-        "fit.JUDGING",
+        "data.part.CHUNK",
+        "fitting.fit.CHUNK",
+        "fitting.fit.JUDGING",
         "run.FITTED",
         "run.LOOKED_AT",
-        "evaluate.COMPARED",
-        "judging.PARITY_ROWS",
+        "evaluation.evaluate.COMPARED",
+        "promotion.judge.PARITY_ROWS",
     ):
         monkeypatch.setattr(f"trainer.{name}", most)
-    for module in ("bundling", "judging"):
+    for module in ("bundle", "promotion.judge"):
         monkeypatch.setattr(f"trainer.{module}.PROFILED", most)
     monkeypatch.setattr("trainer.promotion.judge.EXPLAINED", most // 2)
     archive, store = (
