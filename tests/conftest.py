@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import session
 from tests.support.apache_kafka.cluster import Cluster
 from tests.support.apache_kafka.container import docker_answers, kafka_container
 from tests.support.apache_kafka.endpoint import Endpoint
@@ -31,6 +32,13 @@ def ctrl_c() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The processes of a test run share a folder, so that the models that their tests need are trained once."""
+    folder = tmp_path_factory.getbasetemp()
+    session.share(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
 
 
 @pytest.fixture(scope="session")

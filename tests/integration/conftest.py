@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from tests.support.fixtures import models
 from tests.support.running import until
-from tests.support.trained import models, trained_store
+from tests.support.trained import trained_store
 
 __all__ = ["models"]
 

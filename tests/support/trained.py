@@ -1,9 +1,11 @@
 """Small models that the trainer really trained, once in a session, for all tests that need one."""
 
 import atexit
+import fcntl
+import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +22,7 @@ from streamscore.models.store import ModelStore
 from streamscore.registry import BUILT_IN
 from streamscore.simulator import streams as simulator
 from streamscore.simulator.streams import Simulated
+from tests.support.session import folder_of_all_processes
 from trainer.promotion.placement import place
 from trainer.run import Job, Progress, Source, train_once
 from trainer.settings import TrainingSettings
@@ -88,12 +91,21 @@ def champion(name: str) -> Bundle:
 
 @cache
 def _trained() -> tuple[Path, dict[str, str]]:
+    root = folder_of_all_processes("trained") or _removed_at_the_end()
+    versions = root / "versions.json"
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not versions.exists():
+            with one_shape():
+                trained = {name: _train(root / "archive" / name, BUILT_IN[name], root / "models") for name in ROWS}
+            versions.write_text(json.dumps(trained))
+    return root / "models", json.loads(versions.read_text())
+
+
+def _removed_at_the_end() -> Path:
     root = Path(tempfile.mkdtemp(prefix="streamscore-trained-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    models = root / "models"
-    with one_shape():
-        versions = {name: _train(root / "archive" / name, BUILT_IN[name], models) for name in ROWS}
-    return models, versions
+    return root
 
 
 def _train(archive: Path, event_type: EventType, models: Path) -> str:
@@ -110,23 +122,3 @@ def one_shape() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streamscore.models.keras_scorer.SHAPES", (16,))
         yield
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """A folder with a store of both trained models, this test's own."""
-    trained_store(tmp_path / "models")
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def quick_warming() -> Iterator[None]:
-    """Warming compiles one shape instead of five."""
-    with one_shape():
-        yield
-
-
-@pytest.fixture(scope="session")
-def champion_of() -> Callable[[str], Bundle]:
-    """The session's loaded model of an event type, by name."""
-    return champion
