@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # As the commands themselves do: TensorFlow's oneDNN kernels change the order of sums with the processor.
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 # Tests fit small models beside brokers and workers: a second OpenMP thread only waits for a core.
-test: export OMP_NUM_THREADS ?= 1
+test test-%: export OMP_NUM_THREADS ?= 1
 
 # Hashes are checked in both ways; uv is only quicker.
 ifdef UV
@@ -27,7 +27,7 @@ endif
 .PHONY: help demo test lint bench bench-gpu evidence lock clean
 
 help:  ## what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/cpu.done  ## see it work: an embedded broker, a stream, a first model, a live view
 	@$(BIN)/streamscore demo $(ARGS)
@@ -38,6 +38,12 @@ test: $(VENV)/dev.done lint  ## everything CI runs: lint, then all tests, on Apa
 	@# they stay together; in the order of their names, so that those with a broker, few and long, are not left for the end,
 	@# where one waits for another.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# ROOM is a part of a path below tests/: history, kafka, trainer/fitting, test_gates …
+test-%: $(VENV)/dev.done  ## the tests of one room, e.g. make test-history, in seconds
+	@files=$$(find tests -path '*$**' -name 'test_*.py' | sort); \
+	test -n "$$files" || { echo "no test's path contains '$*'; rooms are the folders of tests/unit"; exit 2; }; \
+	$(BIN)/python -m pytest -q $$files
 
 lint: $(VENV)/dev.done  ## ruff, mypy, import contracts
 	@echo "== lint"
