@@ -25,8 +25,8 @@ DAY = 86_400_000_000
 # Appends ten rows a time as if nobody else did, fifty times, and begins anew where it was overtaken.
 WRITER = """
 import sys
-from tests.unit.test_delta import ONE, rows
-from streamscore.delta import Overtaken, Table
+from tests.unit.archive.test_delta import ONE, rows
+from streamscore.archive.delta import Overtaken, Table
 table = Table(sys.argv[1])
 overtaken = 0
 while (at := table.reached([ONE])).get(ONE, 0) < 500:

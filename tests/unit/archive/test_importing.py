@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec import Meta, Struct
 
-from streamscore.archive import schemas as archive
+from streamscore.archive import importing
 from streamscore.archive.importing import Imported, import_file
 from streamscore.archive.schemas import schemas
 from streamscore.cli.main import cli
@@ -193,7 +193,7 @@ def test_imports_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_csv_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row numbers run through all chunks, and a given time stands in for the column."""
-    monkeypatch.setattr(archive, "CHUNK", 3)
+    monkeypatch.setattr(importing, "CHUNK", 3)
     names = [field.name for field in APPLICATION.fields if not field.optional and field.name != "occurred_at"]
     lines = [f"{row},ab-{row},100.5,12,online,employed,rent,{'car' * (row != 4)},{row % 2}" for row in range(8)]
     path = tmp_path / "asked.csv"

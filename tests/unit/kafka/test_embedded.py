@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 OWNER = """
 import time
 from confluent_kafka import Producer
-from streamscore.broker import embedded_broker
+from streamscore.kafka.embedded import embedded_broker
 with embedded_broker({"events": 1}) as bootstrap:
     try:
         print(bootstrap, flush=True)

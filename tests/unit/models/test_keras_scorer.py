@@ -179,8 +179,9 @@ def test_calibration_is_applied() -> None:
 JAX = """
 import sys
 import numpy as np
-from streamscore.core.bundle import Calibration, Scaler
-from streamscore.scorer import KerasScorer, load_network
+from streamscore.core.scoring.bundle import Calibration
+from streamscore.core.scoring.scaler import Scaler
+from streamscore.models.keras_scorer import KerasScorer, load_network
 folder = sys.argv[1]
 scaler = Scaler.model_validate_json(open(f"{folder}/scaler.json").read())
 calibration = Calibration.model_validate_json(open(f"{folder}/calibration.json").read())

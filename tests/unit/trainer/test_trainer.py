@@ -145,7 +145,7 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     weak = trained_manifest("transaction").model_copy(deep=True)
     weak.metrics["test"]["average_precision"] = 0.0
     monkeypatch.setattr("trainer.run.train_once", lambda *_: weak)
-    monkeypatch.setattr("trainer.run.place", lambda *_: Placed("champion"))
+    monkeypatch.setattr("trainer.promotion.placement.place", lambda *_: Placed("champion"))
     arguments = ["once", "--archive", str(tmp_path), "--event-type", "transaction", "--store", str(tmp_path)]
     done = CliRunner().invoke(cli, arguments)
     assert (done.exit_code, done.stdout) == (0, "")

@@ -103,8 +103,8 @@ def test_steps_are_those_of_keras(count: int) -> None:
 
 
 JAX = """
-from tests.unit.test_streamed_fit import learnt
-from tests.unit.test_streamed_fit import test_steps_are_those_of_keras as steps_are_those_of_keras
+from tests.unit.trainer.data.test_streamed_fit import learnt
+from tests.unit.trainer.data.test_streamed_fit import test_steps_are_those_of_keras as steps_are_those_of_keras
 steps_are_those_of_keras(70)
 learnt(times=1)
 """
