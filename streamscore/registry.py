@@ -11,20 +11,20 @@ from streamscore.core.events.transaction import TRANSACTION
 from streamscore.errors import SettingsError, did_you_mean
 
 
-def find(name: str) -> EventType:
+def find_event_type(name: str) -> EventType:
     """The event type of that name or import path; SettingsError says what is there instead."""
     if name in BUILT_IN:
         return BUILT_IN[name]
     if ":" not in name:
         hint = did_you_mean(name, BUILT_IN) or f"built in are {', '.join(BUILT_IN)}"
         raise SettingsError(f"there is no event type {name}; {hint}; your own is named module:NAME")
-    found = imported("event type", name)
+    found = import_by_name("event type", name)
     if not isinstance(found, EventType):
         raise SettingsError(f"{name} is a {type(found).__name__}, not an EventType")
     return found
 
 
-def imported(kind: str, name: str) -> Any:
+def import_by_name(kind: str, name: str) -> Any:
     """What a user's `module:NAME` is; SettingsError says which kind of thing cannot be imported, and why."""
     module_name, _, attribute = name.partition(":")
     # A console command does not look in the folder it is run from, where a user's module lies.

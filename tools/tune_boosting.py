@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from sklearn.metrics import average_precision_score
 
-from streamscore.registry import find
+from streamscore.registry import find_event_type
 from tests.support.windows import data_folder, transactions
 from trainer.backtest.backtest import Table, handbook_folds, tables
 from trainer.fitting.boosting import CHOSEN, Library, Part, staged
@@ -95,7 +95,7 @@ def main() -> None:
     data, chosen = data_folder(), next(known for known in get_args(Library) if known == library)
     if data is None:
         raise SystemExit("tuning needs the public data sets: DATA=folder")
-    [table] = tables(transactions(data), [find(name)], None, print)
+    [table] = tables(transactions(data), [find_event_type(name)], None, print)
     best = search(chosen, parts_of(table), int(more[0]) if more else 45, lambda line: print(line, flush=True))
     found = yaml.safe_load(CHOSEN.read_text()) if CHOSEN.exists() else {}
     del best["average_precision"]

@@ -37,10 +37,10 @@ def cli() -> None:
 def once(archive: str, event_type: str, store: str, as_of: datetime | None, promote: bool, **rest: Any) -> None:
     """Train one model, add it to the store, and promote it when no gate speaks against it."""
     from streamscore.models.store import ModelStore
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
     from trainer.report.export import exported, place_for
 
-    chosen, settings, folder = find(event_type), parsed(rest["values"]), rest["report"]
+    chosen, settings, folder = find_event_type(event_type), parsed(rest["values"]), rest["report"]
     if folder:
         place_for(folder)
     from streamscore.archive.read import Rows
@@ -106,12 +106,17 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     # What is imported next does not survive an exception: until it is there, being asked is only noted.
     _on_stop(lambda *_: stop.set())
     from streamscore.models.store import ModelStore
-    from streamscore.monitoring.probe import Pulse, serve
-    from streamscore.registry import find
+    from streamscore.monitoring.probe import Heartbeat, serve
+    from streamscore.registry import find_event_type
     from streamscore.settings.schema import Http
     from trainer.metrics import TrainerMetrics
 
-    chosen, settings, metrics, pulse = find(event_type), parsed(values), TrainerMetrics(), Pulse(patience=float("inf"))
+    chosen, settings, metrics, pulse = (
+        find_event_type(event_type),
+        parsed(values),
+        TrainerMetrics(),
+        Heartbeat(patience=float("inf")),
+    )
     from trainer.run import check
     from trainer.watch import Watch
     from trainer.watch import watch as run
@@ -144,9 +149,9 @@ def _on_stop(handler: Any) -> None:
 def compare(archive: str, event_type: str, store: str, values: tuple[str, ...]) -> None:
     """Compare the challenger in shadow with the champion on mature answers, and promote it when it is no worse."""
     from streamscore.models.store import ModelStore
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
-    chosen, settings = find(event_type), parsed(values)
+    chosen, settings = find_event_type(event_type), parsed(values)
     from trainer.promotion.shadow_comparison import compared, settle
 
     models, now = ModelStore(store, chosen.name), datetime.now(UTC)

@@ -10,12 +10,12 @@ import numpy as np
 
 from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Calibration, Golden, Manifest, Thresholds, golden_matrix
-from streamscore.core.scoring.profile import Profile, counted, edges
+from streamscore.core.scoring.profile import Profile, edges, histogram
 from streamscore.core.scoring.scaler import Scaler
 from streamscore.models.bundle_files import GOLDEN, NETWORK, SCALER
 from streamscore.models.keras_scorer import KerasScorer
 from trainer.data import dataset
-from trainer.data.part import Part, spread
+from trainer.data.part import Part, evenly_spaced
 from trainer.data.segments import fields_of, groups
 from trainer.evaluation import breakdown, evaluate
 from trainer.evaluation.evaluate import Answered, Scored
@@ -59,10 +59,10 @@ class Trained(NamedTuple):
 
 def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile] | None = None) -> dict[str, Profile]:
     """How the features of rows lie, in bins of their own or in those of other profiles."""
-    few = spread(matrix, PROFILED)
+    few = evenly_spaced(matrix, PROFILED)
     names = event_type.features.names
     return {
-        name: counted(few[:, j], bins[name].edges if bins else edges(few[:, j]))
+        name: histogram(few[:, j], bins[name].edges if bins else edges(few[:, j]))
         for j, name in enumerate(names)
         if bins is None or name in bins
     }
@@ -85,8 +85,8 @@ def manifest_of(
     risks = trained.risks(choosing)
     budget = Budget(settings.review_rate or event_type.review_rate, settings.decline_rate or event_type.decline_rate)
     found_at = chosen(risks, choosing.labels, settings.thresholds, budget)
-    lain = profiles(event_type, data.matrix[spread(parts.train, PROFILED)])
-    now_lain = profiles(event_type, data.matrix[spread(parts.test, PROFILED)], lain)
+    lain = profiles(event_type, data.matrix[evenly_spaced(parts.train, PROFILED)])
+    now_lain = profiles(event_type, data.matrix[evenly_spaced(parts.test, PROFILED)], lain)
     first, last = (dataset.at(time) for time in data.times[[0, -1]])
     return Manifest(
         version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
@@ -116,7 +116,7 @@ def manifest_of(
         settings=settings.model_dump(),
         packages=_installed(),
         profiles=lain,
-        risks=counted(risks, edges(risks)),
+        risks=histogram(risks, edges(risks)),
     )
 
 
@@ -125,7 +125,7 @@ def _metrics(
 ) -> dict[str, Any]:
     """How good it is on the test part, also by month and by group, and whether its risks moved since training."""
     (answered, risks, beside), parts = found, rows.parts
-    before = {name: spread(getattr(parts, name), PROFILED) for name in ("train", "validation")}
+    before = {name: evenly_spaced(getattr(parts, name), PROFILED) for name in ("train", "validation")}
     by = {
         name: groups(rows.data.events, parts.test, fields_of(getattr(settings, name)))
         for name in ("segments", "fairness")

@@ -16,7 +16,7 @@ from streamscore.models.store import ModelStore
 from trainer.bundle import Scaled, Trained, files_of, manifest_of, scored
 from trainer.data import dataset
 from trainer.data import segments as groups
-from trainer.data.part import spread
+from trainer.data.part import evenly_spaced
 from trainer.evaluation.evaluate import with_values
 from trainer.fitting import user_network as own_network
 from trainer.fitting.boosting import needed
@@ -84,7 +84,7 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
     told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
-    some = (spread(parts.train, FITTED), spread(parts.validation, LOOKED_AT))
+    some = (evenly_spaced(parts.train, FITTED), evenly_spaced(parts.validation, LOOKED_AT))
     learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
     if not with_values(learn[0]).any():
         raise DataError("no feature has a value in any event of the training part: there is nothing to learn from")

@@ -17,7 +17,7 @@ from streamscore.core.scoring.scaler import Scaler
 from streamscore.errors import DataError, SettingsError
 from trainer.data import dataset
 from trainer.data.dataset import DAY, LEAST_POSITIVES, Dataset
-from trainer.data.part import Part, spread
+from trainer.data.part import Part, evenly_spaced
 from trainer.evaluation.folds import Fold, k_folds
 from trainer.fitting import user_network as own_network
 from trainer.fitting.distil import fitted
@@ -94,7 +94,7 @@ def _scaler(
 
     So nobody is shown anything that is to come, but for the kinds of `auto`, chosen on what that fold is judged on.
     """
-    some = (spread(before[oldest.train], FITTED), spread(before[oldest.test], LOOKED_AT))
+    some = (evenly_spaced(before[oldest.train], FITTED), evenly_spaced(before[oldest.test], LOOKED_AT))
     learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
     return scaler_for(event_type.features, learn, choose, settings)
 

@@ -16,22 +16,21 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from streamscore.archive.delta import Overtaken, Table
-from streamscore.archive.ledger import Ledger, Roll
+from streamscore.archive.ledger import Roll, TopicProgress
 from streamscore.archive.metrics import ArchiveMetrics
 from streamscore.archive.routes import Route
-from streamscore.core.events.record import Partition
+from streamscore.core.events.record import Partition, offset_of, partition_of
 from streamscore.errors import ArchiveUnreachable, DrainTimeout
 from streamscore.kafka.archive_offsets import beginnings
-from streamscore.kafka.listener import Hooks
+from streamscore.kafka.listener import RebalanceListener
 from streamscore.kafka.source import KafkaSource
 from streamscore.kafka.start_offsets import Start
-from streamscore.monitoring.probe import Pulse
+from streamscore.monitoring.probe import Heartbeat
 from streamscore.settings.pseudonyms import naming
 from streamscore.settings.schema import Kafka, Settings
 
 log = logging.getLogger("streamscore.archiver")
 
-_partition, _offset = attrgetter("topic", "partition"), attrgetter("offset")
 
 BATCH = 4096
 # How long an idle loop waits for the first record, and a full one for its roll to be written.
@@ -52,11 +51,13 @@ class Writing(NamedTuple):
 class Archiver:
     """Archives the partitions its group gives it. `run` returns when `stop` was called and all is written."""
 
-    def __init__(self, settings: Settings, routes: Mapping[str, Route], metrics: ArchiveMetrics, pulse: Pulse) -> None:
+    def __init__(
+        self, settings: Settings, routes: Mapping[str, Route], metrics: ArchiveMetrics, pulse: Heartbeat
+    ) -> None:
         self._settings, self._archive, self._routes = settings, settings.archive, routes
         self.metrics, self.pulse = metrics, pulse
         self._ledgers = {
-            topic: Ledger(list(map(self._table, route.tables)), route.tables) for topic, route in routes.items()
+            topic: TopicProgress(list(map(self._table, route.tables)), route.tables) for topic, route in routes.items()
         }
         self._rolls = {topic: Roll() for topic in routes}
         self._writing: Writing | None = None
@@ -76,7 +77,7 @@ class Archiver:
         """Archive until stopped. Raises what `errors.py` lists; what is not written is read again."""
         self._accept_gaps = accept_gaps
         kafka = self._settings.kafka.model_copy(update={"group": self._archive.group})
-        hooks = Hooks(lambda _: {}, lambda _: 0, lambda _: None, self._leaving, self._starts)
+        hooks = RebalanceListener(lambda _: {}, lambda _: 0, lambda _: None, self._leaving, self._starts)
         self._source = KafkaSource(kafka, list(self._routes), hooks)
         gc.collect()
         gc.freeze()
@@ -114,7 +115,7 @@ class Archiver:
             self.metrics.read.labels(topic).inc(len(ours))
             if topic in self._again:
                 continue  # read again, from where its tables are
-            newest = dict(zip(map(_partition, ours), map(_offset, ours), strict=True))
+            newest = dict(zip(map(partition_of, ours), map(offset_of, ours), strict=True))
             rows = self._routes[topic].rows(self._ledgers[topic].unsettled(ours), now)
             self._rolls[topic].add(rows, {p: offset + 1 for p, offset in newest.items()}, time.monotonic())
 

@@ -18,7 +18,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, SchemaMismatchError
 
 from streamscore.core.events.record import Partition
-from streamscore.core.privacy.pseudonym import misnamed
+from streamscore.core.privacy.pseudonym import wrong_key
 from streamscore.errors import ArchiveUnreachable, DataError, SettingsError
 
 Reached = Mapping[Partition, int]
@@ -135,7 +135,7 @@ class Table:
 
 def check_naming(table: DeltaTable, naming: str | None) -> None:
     """SettingsError when a table holds other names of entities than are asked for."""
-    if why := misnamed(table.metadata().configuration.get(NAMING), naming):
+    if why := wrong_key(table.metadata().configuration.get(NAMING), naming):
         raise SettingsError(f"{table.table_uri}: {why}")
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from streamscore.archive.order import as_of
 from streamscore.archive.read import Archive, Rows, published
 from streamscore.core.events.event_type import EventType
+from streamscore.core.events.record import NEVER
 from streamscore.core.history.entity_history import EntityHistory
 from streamscore.core.scoring.bundle import RISK, Manifest, comparable
-from streamscore.core.scoring.profile import Profile, change, counted, stability, together, unusual
+from streamscore.core.scoring.profile import Profile, change, histogram, merged, psi, psi_threshold
 from streamscore.errors import DataError
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -70,7 +71,7 @@ def drift(url: str, event_type: EventType, model: Manifest, rows: Rows) -> Drift
     pairs += [(RISK, model.risks, risks)] if model.risks and risks and risks.rows else []
     names = {feature.name: event_type.codes(feature) for feature in event_type.features.features}
     moved = [
-        Moved(name, stability(was, now), unusual(was, now), change(was, now, names.get(name, {})))
+        Moved(name, psi(was, now), psi_threshold(was, now), change(was, now, names.get(name, {})))
         for name, was, now in pairs
     ]
     moved.sort(key=lambda each: -each.psi / each.threshold)
@@ -85,12 +86,12 @@ def _after(model: Manifest) -> datetime | None:
 def _features(archive: Archive, event_type: EventType, model: Manifest, rows: Rows) -> dict[str, Profile]:
     names = event_type.features.names
     found = {name: _nothing(profile) for name, profile in comparable(model, event_type.features).items()}
-    begin = -(1 << 62) if rows.since is None else (rows.since - EPOCH) // timedelta(microseconds=1)
+    begin = -NEVER if rows.since is None else (rows.since - EPOCH) // timedelta(microseconds=1)
     with tempfile.TemporaryDirectory() as folder:
         for chunk in as_of(archive, event_type, Path(folder), _reaching_back(event_type, rows)):
             inside = chunk.matrix[chunk.times >= begin]
             for name, so_far in found.items():
-                found[name] = together(so_far, counted(inside[:, names.index(name)], so_far.edges))
+                found[name] = merged(so_far, histogram(inside[:, names.index(name)], so_far.edges))
     return found
 
 
@@ -99,12 +100,12 @@ def _risks(archive: Archive, model: Manifest, rows: Rows) -> Profile | None:
         return None
     found = _nothing(model.risks)
     for risks in published(archive, model.version, rows):
-        found = together(found, counted(risks, found.edges))
+        found = merged(found, histogram(risks, found.edges))
     return found
 
 
 def _nothing(bins: Profile) -> Profile:
-    return counted(np.empty(0), bins.edges)
+    return histogram(np.empty(0), bins.edges)
 
 
 def _reaching_back(event_type: EventType, rows: Rows) -> Rows:

@@ -10,7 +10,7 @@ from streamscore.core.events.event_type import EventType
 from streamscore.core.privacy.pseudonym import Pseudonyms
 from streamscore.errors import DataError, SettingsError
 from streamscore.files.read import value_types
-from streamscore.registry import find
+from streamscore.registry import find_event_type
 from streamscore.settings.pseudonyms import pseudonyms
 from streamscore.settings.schema import Settings
 
@@ -51,7 +51,10 @@ def erased(settings: Settings, name: str, value: str) -> Iterator[str]:
 
 
 def _types(settings: Settings, name: str) -> list[EventType]:
-    found = {find(kind).name: find(kind) for kind in (*settings.inputs.values(), *settings.labels.values())}
+    found = {
+        find_event_type(kind).name: find_event_type(kind)
+        for kind in (*settings.inputs.values(), *settings.labels.values())
+    }
     types = [event_type for event_type in found.values() if name in event_type.entities]
     if not types:
         known = sorted({entity for event_type in found.values() for entity in event_type.entities})

@@ -48,7 +48,7 @@ class Roll:
         self.count, self.nbytes = sum(map(len, held)), sum(table.nbytes for table in held)
 
 
-class Ledger:
+class TopicProgress:
     """The tables of a topic, in the order of writing, and how far each is believed to be."""
 
     def __init__(self, tables: Sequence[Table], places: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from streamscore.archive.rows import Rows, ToRows
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import Field
 from streamscore.core.events.record import Record
-from streamscore.core.privacy.pseudonym import Pseudonyms, renamed
+from streamscore.core.privacy.pseudonym import Pseudonyms, pseudonymised
 
 REFUSED = "refused"
 
@@ -31,7 +31,7 @@ def _hidden(place: str, table: pa.Table, event_types: Mapping[str, EventType], n
     if name == REFUSED:
         columns = {column: pa.nulls(len(table), table.schema.field(column).type) for column in ("key", "value")}
     else:
-        entities = [entity for entity in renamed(event_types[kind]) if entity.name in table.column_names]
+        entities = [entity for entity in pseudonymised(event_types[kind]) if entity.name in table.column_names]
         columns = {entity.name: _named(table[entity.name], entity, names) for entity in entities}
     for column, values in columns.items():
         table = table.set_column(table.column_names.index(column), table.schema.field(column), values)

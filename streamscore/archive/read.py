@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from streamscore.archive.columns import batches, parquet_files
 from streamscore.archive.delta import ARCHIVED_AT, Snapshot, Table, plain, snapshot, storage
-from streamscore.archive.schemas import schemas
+from streamscore.archive.schemas import COORDINATES, schemas
 from streamscore.core.events.aggregate import raw
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import Columns, Field, column, raw_column
@@ -30,7 +30,6 @@ BATCH, AHEAD = 65_536, 2
 SETTLED = timedelta(seconds=60)
 # What tells when a row of an import came to be known.
 KNOWN_AT = "kafka_timestamp"
-PLACES = ("kafka_topic", "kafka_partition", "kafka_offset")
 
 
 class Rows(NamedTuple):
@@ -71,7 +70,7 @@ class Archive:
     @property
     def places(self) -> tuple[str, ...]:
         """The columns of events that tell which of two came first, in a table whose files are written together."""
-        return PLACES if isinstance(self._found["events"], Snapshot) else ()
+        return COORDINATES if isinstance(self._found["events"], Snapshot) else ()
 
     def events(self, columns: Sequence[str], rows: Rows = EVERY) -> Iterator[pa.Table]:
         """Columns of events, some rows at a time. DataError when `as_of` is so young that rows may come for it."""

@@ -10,7 +10,7 @@ from streamscore.archive.shadow import SHADOW, shadow_rows
 from streamscore.core.events.decode import Limits
 from streamscore.core.events.event_type import EventType
 from streamscore.errors import SettingsError
-from streamscore.registry import find
+from streamscore.registry import find_event_type
 from streamscore.settings.pseudonyms import pseudonyms
 from streamscore.settings.schema import Settings
 
@@ -31,8 +31,8 @@ def routes(settings: Settings) -> dict[str, Route]:
     SettingsError when two event types have one name, or one that cannot be a folder's, or can have no pseudonyms.
     """
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
-    inputs = {topic: find(name) for topic, name in settings.inputs.items()}
-    labels = {topic: find(name) for topic, name in settings.labels.items()}
+    inputs = {topic: find_event_type(name) for topic, name in settings.inputs.items()}
+    labels = {topic: find_event_type(name) for topic, name in settings.labels.items()}
     types = _by_name([*inputs.values(), *labels.values()])
     outputs, all_types = settings.outputs, list(types.values())
     scores = Route((*(f"{name}/scores" for name in types), UNCLAIMED), score_rows(all_types))

@@ -32,8 +32,8 @@ ToRows = Callable[[Sequence[Record], datetime], Rows]
 Fields = Callable[[Sequence[Any]], Iterable[Sequence[Any]]]
 
 # A Delta table keeps times in microseconds.
-COORDINATES = [field if field.name != "kafka_timestamp" else field.with_type(TIME) for field in KAFKA_FIELDS]
-OWN = [*COORDINATES, DATE]
+KAFKA_COLUMNS = [field if field.name != "kafka_timestamp" else field.with_type(TIME) for field in KAFKA_FIELDS]
+OWN = [*KAFKA_COLUMNS, DATE]
 REFUSED = pa.schema(
     [
         *OWN,
@@ -49,7 +49,7 @@ CHECKED_TIMES = {"occurred_at", "labelled_at"}
 _place = attrgetter("topic", "partition", "offset", "timestamp")
 
 
-class Sheet(NamedTuple):
+class TableMapper(NamedTuple):
     """A table of decoded records: its place, its schema, and the function from what was decoded to its fields."""
 
     place: str
@@ -125,13 +125,13 @@ def refused_rows(entries: Sequence[Entry], now: datetime) -> pa.Table:
     return pa.table([*_own(records, now), *arrays], REFUSED)
 
 
-def _sheet(event_type: EventType, name: str, archived: pa.Schema) -> Sheet:
+def _sheet(event_type: EventType, name: str, archived: pa.Schema) -> TableMapper:
     schema = own_schema(event_type, list(archived)[len(KAFKA_FIELDS) :])
     values = attrgetter(*schema.names[len(OWN) :])
-    return Sheet(f"{event_type.name}/{name}", schema, lambda events: zip(*map(values, events), strict=True))
+    return TableMapper(f"{event_type.name}/{name}", schema, lambda events: zip(*map(values, events), strict=True))
 
 
-def _rows(event_type: EventType, sheet: Sheet, plain: Sorted, entries: Sequence[Entry], now: datetime) -> Rows:
+def _rows(event_type: EventType, sheet: TableMapper, plain: Sorted, entries: Sequence[Entry], now: datetime) -> Rows:
     rows, unfit = sheet.rows([entry for entry in entries if entry.dead_letter is None], now)
     if plain.records:
         rows = pa.concat_tables([pa.table([*_own(plain.records, now), *plain.columns], sheet.schema), rows])
@@ -146,7 +146,7 @@ def _own(records: Sequence[Record], now: datetime) -> list[pa.Array]:
     stamps = pa.array(millis * 1000, TIME, mask=millis < 0)
     dates = pc.fill_null(stamps.cast(DATE.type), now.astimezone(UTC).date())
     found = (topics, partitions, offsets)
-    own = [pa.array(values, field.type) for values, field in zip(found, COORDINATES[:3], strict=True)]
+    own = [pa.array(values, field.type) for values, field in zip(found, KAFKA_COLUMNS[:3], strict=True)]
     return [*own, stamps, dates]
 
 

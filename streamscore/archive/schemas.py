@@ -19,6 +19,9 @@ KAFKA_FIELDS = (
     pa.field("kafka_timestamp", pa.timestamp("ms", "UTC")),
 )
 
+# Where a row's record was in Kafka: no two rows of a table share it.
+COORDINATES = ("kafka_topic", "kafka_partition", "kafka_offset")
+
 
 class Schemas(NamedTuple):
     """The columns of the files in `events` and of those in `labels`."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from streamscore.archive.rows import Rows, Sheet, ToRows, own_schema, refused_rows
+from streamscore.archive.rows import Rows, TableMapper, ToRows, own_schema, refused_rows
 from streamscore.archive.schemas import schemas
 from streamscore.core.events.decode import DeadLetter, Entry
 from streamscore.core.events.event_type import EventType
@@ -68,7 +68,7 @@ def score_rows(event_types: Sequence[EventType]) -> ToRows:
     )
 
 
-def claimed_rows(kind: type[Any], sheets: Mapping[str, Sheet]) -> ToRows:
+def claimed_rows(kind: type[Any], sheets: Mapping[str, TableMapper]) -> ToRows:
     """The function from records that are of a kind, to the sheet of the event type that each names, or to `refused`."""
     parse = msgspec.json.Decoder(kind).decode
 
@@ -93,7 +93,7 @@ def claimed_rows(kind: type[Any], sheets: Mapping[str, Sheet]) -> ToRows:
     return rows
 
 
-def own_sheet(event_type: EventType, table: str, own: Sequence[pa.Field], values: Values) -> Sheet:
+def own_sheet(event_type: EventType, table: str, own: Sequence[pa.Field], values: Values) -> TableMapper:
     """The sheet of a table of an event type: the event's id, fields of the table's own, and entities, by `values`."""
     events = schemas(event_type).events
     ids = [events.field(name) for name in dict.fromkeys(("event_id", *event_type.entities))]
@@ -102,7 +102,7 @@ def own_sheet(event_type: EventType, table: str, own: Sequence[pa.Field], values
     def fields(scores: Sequence[Any]) -> Iterable[Sequence[Any]]:
         return zip(*(values(score, entities) for score in scores), strict=True)
 
-    return Sheet(f"{event_type.name}/{table}", own_schema(event_type, [ids[0], *own, *ids[1:]]), fields)
+    return TableMapper(f"{event_type.name}/{table}", own_schema(event_type, [ids[0], *own, *ids[1:]]), fields)
 
 
 def _values(score: PublishedScore, entities: Sequence[str]) -> tuple[Any, ...]:

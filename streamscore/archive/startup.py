@@ -9,7 +9,7 @@ from streamscore.archive.routes import routes
 from streamscore.core.events.record import Record
 from streamscore.kafka.topics import await_topics
 from streamscore.monitoring import probe
-from streamscore.monitoring.probe import Pulse
+from streamscore.monitoring.probe import Heartbeat
 from streamscore.process import Signals
 from streamscore.settings.schema import Settings
 
@@ -18,7 +18,7 @@ log = logging.getLogger("streamscore.archiver")
 
 def run_archiver(settings: Settings, accept_gaps: bool) -> None:
     """Archive until stopped. Raises what `errors.py` lists when it cannot start or go on."""
-    signals, metrics, pulse = Signals(), ArchiveMetrics(), Pulse()
+    signals, metrics, pulse = Signals(), ArchiveMetrics(), Heartbeat()
     metrics.ready.set_function(lambda: float(pulse.problem() is None))
     server = probe.serve(settings.http, metrics.registry, pulse)
     log.info("metrics and probes on http://%s:%d", settings.http.host, server.server_address[1])

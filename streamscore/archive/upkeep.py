@@ -15,7 +15,8 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
 from streamscore.archive.delta import ATTEMPTS, DATE, ZSTD, check_naming, plain, storage
-from streamscore.core.privacy.mention import mention
+from streamscore.archive.schemas import COORDINATES
+from streamscore.core.privacy.mention import mentions
 from streamscore.errors import ArchiveUnreachable, DataError
 
 # Of a file that an archiver writes and has not committed yet, none is younger.
@@ -24,7 +25,6 @@ LEAST_HOURS = 1
 REFUSED_ROWS = 1024
 # Rows that one commit removes by their offsets: with some tens of thousands the library ends the process.
 OFFSETS = 5_000
-COORDINATES = ["kafka_topic", "kafka_partition", "kafka_offset"]
 
 _partition = itemgetter("kafka_topic", "kafka_partition")
 
@@ -88,12 +88,12 @@ def erase(url: str, person: Person) -> int:
     """Remove one person's rows, and every file that held them, also those given up earlier; how many rows."""
     column = pc.field(person.column)
     theirs = column == person.id if isinstance(person.id, int) else plain(column) == person.id
-    return _erase(url, lambda rows: rows.to_table(COORDINATES, theirs).to_pylist())
+    return _erase(url, lambda rows: rows.to_table([*COORDINATES], theirs).to_pylist())
 
 
 def erase_refused(url: str, identity: str | int) -> int:
     """As `erase`, of records that could not be read and whose key or value may name the id, as `mention` tells."""
-    named = mention(identity)
+    named = mentions(identity)
 
     def theirs(rows: pa.dataset.Dataset) -> list[dict[str, Any]]:
         batches = rows.to_batches([*COORDINATES, "key", "value"], batch_size=REFUSED_ROWS)

@@ -30,9 +30,9 @@ def drift(archive: str, event_type: str, store: str, as_json: bool, **given: dat
     from streamscore.archive.drift import drift as compare
     from streamscore.archive.read import Rows
     from streamscore.models.store import ModelStore
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
-    chosen = find(event_type)
+    chosen = find_event_type(event_type)
     models = ModelStore(store, chosen.name)
     version = models.alias("champion")
     if version is None:

@@ -95,9 +95,9 @@ def replay(settings: "Settings", file: Path, topic: str | None, event_type: str,
     from streamscore.files.read import wire_lines
     from streamscore.files.replay import Pace, addressed
     from streamscore.files.replay import replay as send
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
-    chosen = find(event_type)
+    chosen = find_event_type(event_type)
     target = topic or next((name for name, kind in settings.inputs.items() if kind == event_type), None)
     if target is None:
         raise SettingsError(f"inputs names no topic of {event_type}; give --topic")
@@ -129,13 +129,13 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, **give
     from streamscore.files.score import as_of, score_batches, score_file
     from streamscore.models.load import first_champion
     from streamscore.models.store import ModelStore
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
     suffix_of(out)
     if not source.exists():
         raise DataError(f"{source}: no such file")
     _apart(out, source, given["labels"])
-    chosen, now = find(event_type), datetime.now(UTC)
+    chosen, now = find_event_type(event_type), datetime.now(UTC)
     bundle = first_champion(ModelStore(settings.models.store, chosen.name), chosen, settings.models.device)
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
     if chosen.history:
@@ -157,11 +157,11 @@ def features(source: Path, out: Path, event_type: str, labels: Path | None, occu
     """Write the features of the events of FILE, each as of its own time, to OUT, a parquet file."""
     from streamscore.files.as_of import Source
     from streamscore.files.features import write_features
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
     _apart(out, source, labels)
     result = write_features(
-        find(event_type), Source(source, labels, occurred_at), out, lambda t: click.echo(t, err=True)
+        find_event_type(event_type), Source(source, labels, occurred_at), out, lambda t: click.echo(t, err=True)
     )
     click.echo(
         f"{result.written:,} events in {out}, {result.repeated:,} of them repeated; "
@@ -183,9 +183,9 @@ def _apart(out: Path, *read: Path | None) -> None:
 def import_(file: Path, archive: Path, event_type: str, label_days: float | None, occurred_at: datetime | None) -> None:
     """Turn FILE of labelled events (parquet, CSV, NDJSON) into an ARCHIVE folder to train on."""
     from streamscore.archive.importing import import_file
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
-    chosen = find(event_type)
+    chosen = find_event_type(event_type)
     delay = chosen.maturity if label_days is None else timedelta(days=label_days)
     result = import_file(file, archive, chosen, delay, occurred_at)
     click.echo(f"{result.events:,} events and {result.labels:,} labels in {archive}; {result.refused:,} rows refused")

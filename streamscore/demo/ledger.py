@@ -18,7 +18,7 @@ RECENT_AGES = 5_000
 RECENT_ALERTS = 8
 
 
-class Ledger:
+class Books:
     """Counts by event id. Written by the sender's and the observer's thread, read by the view's."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Ledger:
         }
 
 
-def observe(kafka: Kafka, ledger: Ledger) -> None:
+def observe(kafka: Kafka, ledger: Books) -> None:
     """Read scores, alerts and dead letters into the ledger until it is closed and nothing more comes."""
     consumer = Consumer(
         {
@@ -117,7 +117,7 @@ def observe(kafka: Kafka, ledger: Ledger) -> None:
     consumer.close()
 
 
-def _enter(ledger: Ledger, message: Any) -> None:
+def _enter(ledger: Books, message: Any) -> None:
     if message.topic() == "dead-letters":
         ledger.refused((message.key() or b"").decode())
         return

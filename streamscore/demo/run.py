@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from streamscore.core.events.feature import DAY
-from streamscore.demo.ledger import Ledger, observe
+from streamscore.demo.ledger import Books, observe
 from streamscore.demo.view import View
 from streamscore.errors import StreamScoreError
 from streamscore.kafka.embedded import embedded_broker
@@ -96,7 +96,7 @@ def _trainer(demo: Demo, name: str) -> list[str]:
 
 def _stream(demo: Demo, kafka: Kafka) -> dict[str, Any]:
     """Run the worker and the stream until the time is over, then settle and count."""
-    port, ledger, sending = _free_port(), Ledger(), threading.Event()
+    port, ledger, sending = _free_port(), Books(), threading.Event()
     sending.set()
     demo.view.say("starting the worker")
     worker = _start(demo, "worker", [sys.executable, "-m", "streamscore", "worker"], _environment(demo, kafka, port))
@@ -118,7 +118,7 @@ def _stream(demo: Demo, kafka: Kafka) -> dict[str, Any]:
 
 
 @contextmanager
-def _sending(kafka: Kafka, ledger: Ledger, going: threading.Event) -> Iterator[threading.Thread]:
+def _sending(kafka: Kafka, ledger: Books, going: threading.Event) -> Iterator[threading.Thread]:
     flows = [live.Flow(BUILT_IN[topic.removesuffix("s")], topic, rate) for topic, rate in RATES.items()]
     drawing = [_damaged(live.events(flow, SEED)) for flow in flows]
     arguments = (kafka, drawing, going.is_set, ledger.sent)
@@ -141,7 +141,7 @@ def _damaged(drawn: Iterator[list[Sent]]) -> Iterator[list[Sent]]:
         yield messages
 
 
-def _watch(demo: Demo, ledger: Ledger, alive: Callable[[], bool]) -> None:
+def _watch(demo: Demo, ledger: Books, alive: Callable[[], bool]) -> None:
     """Show the stream until its time is over, from the first score on; Ctrl-C ends it as well."""
     try:
         while demo.duration is None or ledger.seconds_since_first_score() < demo.duration:
@@ -169,7 +169,7 @@ def _get(url: str) -> str | None:
         return None
 
 
-def _settle(ledger: Ledger, alive: Callable[[], bool]) -> None:
+def _settle(ledger: Books, alive: Callable[[], bool]) -> None:
     end = time.monotonic() + SETTLE_SECONDS
     while ledger.outstanding() and alive() and time.monotonic() < end:
         time.sleep(0.1)

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streamscore.demo.ledger import Ledger
+from streamscore.demo.ledger import Books
 
 PLAIN_SECONDS = 2.0
 SAID = 6  # sentences of the start that stay on the page
@@ -48,7 +48,7 @@ class View:
         else:
             print(sentence, file=sys.stderr, flush=True)
 
-    def show(self, ledger: Ledger) -> None:
+    def show(self, ledger: Books) -> None:
         """How the stream stands."""
         self._measure(ledger)
         if self._live:
@@ -57,7 +57,7 @@ class View:
             self._next_line = time.monotonic() + PLAIN_SECONDS
             print(self._line(ledger), file=sys.stderr, flush=True)
 
-    def _measure(self, ledger: Ledger) -> None:
+    def _measure(self, ledger: Books) -> None:
         """Events a second over the last two seconds or so."""
         now, count = time.monotonic(), ledger.counts["scored"] + ledger.counts["dead_letters"]
         if self._last is None or now - self._last[0] > 1.0:
@@ -65,20 +65,20 @@ class View:
                 self._rate = (count - self._last[1]) / (now - self._last[0])
             self._last = (now, count)
 
-    def _line(self, ledger: Ledger) -> str:
+    def _line(self, ledger: Books) -> str:
         counts = "  ".join(f"{name} {count:,}" for name, count in ledger.counts.items() if count)
         ages = f"age p50 {ledger.age_ms(0.5)} ms, p99 {ledger.age_ms(0.99)} ms"
         last = f"  latest alert: {_words(ledger.alerts[-1])}" if ledger.alerts else ""
         return f"{self._rate:,.0f} events/s  {ages}  {counts}{last}"
 
-    def _page(self, ledger: Ledger) -> Group:
+    def _page(self, ledger: Books) -> Group:
         return Group(
             Panel(self._figures(ledger), title="StreamScore demo", subtitle="Ctrl-C ends it"),
             Panel(_alerts(ledger), title="latest alerts"),
             Text(f"models {' · '.join(f'{k} {v}' for k, v in ledger.models.items())}\nmetrics {self.metrics}", "dim"),
         )
 
-    def _figures(self, ledger: Ledger) -> Table:
+    def _figures(self, ledger: Books) -> Table:
         grid = Table.grid(padding=(0, 3))
         counts = ledger.counts
         grid.add_row(
@@ -97,7 +97,7 @@ class View:
         return grid
 
 
-def _alerts(ledger: Ledger) -> Table:
+def _alerts(ledger: Books) -> Table:
     table = Table.grid(padding=(0, 2))
     for alert in reversed(list(ledger.alerts)):
         colour = COLOURS.get(alert["decision"], "white")

@@ -13,13 +13,13 @@ from streamscore.core.events.decode import DeadLetter, Entry, Limits, decode
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import Columns, microseconds
 from streamscore.core.events.label import label_columns, label_type
-from streamscore.core.events.record import Record
+from streamscore.core.events.record import END_OF_TIME, Record
 from streamscore.core.history.entity_history import EntityHistory
 from streamscore.errors import DataError
 from streamscore.files.external_sort import in_order, up_to
 from streamscore.files.output import ARROW_TYPES
 from streamscore.files.read import LONGEST_ROW, Labelled, labelled_lines, value_types, wire_lines
-from streamscore.files.rows import END_OF_TIME, row_entries, with_label
+from streamscore.files.rows import row_entries, with_label
 
 # Rows that are refused are told one by one up to this many; all are counted.
 NAMED = 10

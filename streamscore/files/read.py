@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -91,15 +90,7 @@ def glance(**fields: tuple[str, Any]) -> Callable[[bytes], Any]:
 
 def value_types(event_type: EventType) -> dict[str, type]:
     """str, int, float, bool or datetime: what the values of each field are, by field name."""
-    hints = get_type_hints(event_type.struct)
-    return {field.name: _value_type(hints[field.name]) for field in event_type.fields}
-
-
-def _value_type(hint: Any) -> type:
-    """A hint is a type, a Literal of values, or a union of either with None."""
-    if get_origin(hint) is Literal:
-        return type(get_args(hint)[0])
-    return hint if isinstance(hint, type) else _value_type(next(t for t in get_args(hint) if t is not NoneType))
+    return {field.name: field.value_type for field in event_type.fields}
 
 
 def suffix_of(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Rows of a file as the entries that decoding makes of them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from streamscore.core.events.decode import DeadLetter, Entry, Limits, decode
@@ -11,7 +11,6 @@ from streamscore.core.events.record import Record
 from streamscore.files.read import value_types
 
 # What is asked of rows of a file beside each other does not depend on the clock.
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def row_entries(

@@ -8,7 +8,7 @@ from streamscore.kafka.start_offsets import Start, start_offsets
 from streamscore.settings.schema import Kafka
 
 
-class Hooks(NamedTuple):
+class RebalanceListener(NamedTuple):
     """What the source asks and tells its worker.
 
     `resume` gives the next offsets of partitions whose earlier events this worker has scored already, as far as

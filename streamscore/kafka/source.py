@@ -12,19 +12,17 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streamscore.core.events.record import Partition, Record
+from streamscore.core.events.record import NEVER, Partition, Record
 from streamscore.errors import BrokerError, OffsetsExpired
 from streamscore.kafka.clients import as_partition, as_record, consumer
 from streamscore.kafka.health import Health
-from streamscore.kafka.listener import Hooks
-from streamscore.kafka.stalled import Silence
+from streamscore.kafka.listener import RebalanceListener
+from streamscore.kafka.stalled import StalledPartitions
 from streamscore.kafka.start_offsets import Kept, kept
 from streamscore.settings.schema import Kafka
 
 log = logging.getLogger("streamscore.kafka")
 
-# Beyond every offset: of a partition that is not read yet.
-NOT_READ = 1 << 62
 # How long the loop may wait for where the group stands.
 ASK_SECONDS = 0.5
 
@@ -32,7 +30,7 @@ ASK_SECONDS = 0.5
 class KafkaSource:
     """Records of the partitions this worker owns. Used from one thread."""
 
-    def __init__(self, kafka: Kafka, topics: list[str], hooks: Hooks) -> None:
+    def __init__(self, kafka: Kafka, topics: list[str], hooks: RebalanceListener) -> None:
         self._kafka, self._topics, self._hooks, self.health = kafka, topics, hooks, Health()
         self._owner: Consumer = consumer(kafka, self.health.on_error, self._on_commit)
         self._reader: Consumer = consumer(kafka, self.health.on_error, self._on_commit)
@@ -44,7 +42,7 @@ class KafkaSource:
         self.scored_from: dict[Partition, int] = {}  # of owned partitions, the first offset that is ours to score
         self.end_seen: dict[Partition, int] = {}  # where a partition ended when its end was seen last
         self._paused: set[Partition] = set()
-        self.silence = Silence()
+        self.silence = StalledPartitions()
         self.commit_failed = False
         self.rebalances = 0
         self._owner.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost)
@@ -260,7 +258,7 @@ class KafkaSource:
         again = {
             p: min(offset, self._hooks.folded(p)) if p in self._followed else offset for p, offset in ahead.items()
         }
-        self.read_from({p: offset for p, offset in again.items() if offset < positions.get(p, NOT_READ)})
+        self.read_from({p: offset for p, offset in again.items() if offset < positions.get(p, NEVER)})
 
     def _note(self, message: Any) -> bool:
         """Read an event about a partition that is not a record; always False."""

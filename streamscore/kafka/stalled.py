@@ -3,19 +3,16 @@
 import logging
 import time
 from collections.abc import Sequence
-from operator import attrgetter
 
-from streamscore.core.events.record import Partition, Record
+from streamscore.core.events.record import Partition, Record, partition_of
 
 log = logging.getLogger("streamscore.kafka")
 
 # So long such a partition is waited for: an election of a leader takes seconds.
 SILENT_SECONDS = 20.0
 
-_partition = attrgetter("topic", "partition")
 
-
-class Silence:
+class StalledPartitions:
     """Since when each partition that has more gave nothing."""
 
     def __init__(self) -> None:
@@ -37,5 +34,5 @@ class Silence:
 
     def broken_by(self, records: Sequence[Record]) -> None:
         """Records came: their partitions are not silent."""
-        for partition in set(map(_partition, records)) if self._since else ():
+        for partition in set(map(partition_of, records)) if self._since else ():
             self._since.pop(partition, None)

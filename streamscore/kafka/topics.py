@@ -11,7 +11,7 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from streamscore.errors import BrokerError
 from streamscore.kafka.clients import admin
-from streamscore.monitoring.probe import Pulse
+from streamscore.monitoring.probe import Heartbeat
 from streamscore.settings.schema import Kafka
 
 log = logging.getLogger("streamscore.kafka")
@@ -20,7 +20,7 @@ log = logging.getLogger("streamscore.kafka")
 BROKER_SECONDS = 2.0
 
 
-def await_topics(kafka: Kafka, topics: Collection[str], stop: threading.Event, pulse: Pulse) -> None:
+def await_topics(kafka: Kafka, topics: Collection[str], stop: threading.Event, pulse: Heartbeat) -> None:
     """Wait for a broker; BrokerError names the topics that it does not have."""
     client = admin(kafka)
     while not stop.is_set():

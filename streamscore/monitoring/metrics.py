@@ -10,7 +10,7 @@ from streamscore.core.events.decode import Entry
 from streamscore.core.events.order import EventTimeOrder
 from streamscore.core.events.record import Partition
 from streamscore.core.scoring.pipeline import Outcome
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.monitoring.binned_values import BinnedValues
 from streamscore.monitoring.histogram import BatchHistogram
 
@@ -151,16 +151,17 @@ class Metrics:
             if entry.dead_letter is not None:
                 self.labels_refused.labels(event_type, entry.dead_letter.reason).inc()
 
-    def history(self, past: Past) -> None:
-        """Say what a past holds, and count what became of its rows since it was said last."""
-        name, history = past.event_type.name, past.history
-        self._history_events.labels(name).set(history.events)
-        self._history_bytes.labels(name).set(history.nbytes)
-        self._history_unmatched.labels(name).set(history.unmatched_labels)
-        self._history_since.labels(name).set(past.complete_since)
-        for entity, count in history.entities.items():
+    def history(self, history: StreamHistory) -> None:
+        """Say what a history holds, and count what became of its rows since it was said last."""
+        name = history.event_type.name
+        held = history.by_entity
+        self._history_events.labels(name).set(held.events)
+        self._history_bytes.labels(name).set(held.nbytes)
+        self._history_unmatched.labels(name).set(held.unmatched_labels)
+        self._history_since.labels(name).set(history.complete_since)
+        for entity, count in held.entities.items():
             self._history_entities.labels(name, "+".join(entity)).set(count)
-        for what, count in {**asdict(history.tally), "late": past.late, "late_labels": past.late_labels}.items():
+        for what, count in {**asdict(held.tally), "late": history.late, "late_labels": history.late_labels}.items():
             self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
             self._counted[name, what] = count
 

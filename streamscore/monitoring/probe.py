@@ -19,7 +19,7 @@ STUCK_SECONDS = 60.0
 START_SECONDS = 600.0
 
 
-class Pulse:
+class Heartbeat:
     """What the worker's loop says of itself to the probes: a clock it winds, a reason it is not ready."""
 
     def __init__(self, patience: float = STUCK_SECONDS) -> None:
@@ -41,7 +41,7 @@ class Pulse:
         return "the loop, which is stuck" if self.stuck() else self.waiting_for
 
 
-def serve(http: Http, registry: CollectorRegistry, pulse: Pulse) -> ThreadingHTTPServer:
+def serve(http: Http, registry: CollectorRegistry, pulse: Heartbeat) -> ThreadingHTTPServer:
     """Start answering on a thread of its own; the port taken is in `server_address`."""
     answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),

@@ -1,4 +1,4 @@
-"""A past to begin with: that of the newest snapshot that can be trusted."""
+"""A history to begin with: that of the newest snapshot that can be trusted."""
 
 import hashlib
 import logging
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.record import Partition
 from streamscore.core.history.entity_history import Bounds
-from streamscore.core.privacy.pseudonym import Pseudonyms, misnamed
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.privacy.pseudonym import Pseudonyms, wrong_key
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.errors import DataError
 from streamscore.kafka.start_offsets import Kept
 from streamscore.recovery.snapshot_store import Identity, Manifest, SnapshotStore
@@ -24,7 +24,7 @@ Told = Callable[[str], None]
 UNKNOWN = "unknown"
 
 
-class Retained(NamedTuple):
+class RecoverableStream(NamedTuple):
     """The stream of which a past is, as far as it can be read again: what its topics keep, and their ids.
 
     `pseudonyms` are those by which its history knows entities; `erased` is what the store of snapshots said of
@@ -39,9 +39,9 @@ class Retained(NamedTuple):
     erased: str | None = None
 
     @property
-    def empty(self) -> Past:
+    def empty(self) -> StreamHistory:
         begun = {partition: kept.first for partition, kept in self.kept.items()}
-        return Past(self.event_type, self.bounds, begun, self.pseudonyms)
+        return StreamHistory(self.event_type, self.bounds, begun, self.pseudonyms)
 
     @property
     def naming(self) -> str | None:
@@ -77,8 +77,8 @@ def last_erasure(store: SnapshotStore) -> str | None:
         return UNKNOWN
 
 
-def restored(stream: Retained, store: SnapshotStore, latest: bool, told: Told) -> Past | None:
-    """The past of the newest snapshot that fits, None without one; `latest` is where a new group starts."""
+def restored(stream: RecoverableStream, store: SnapshotStore, latest: bool, told: Told) -> StreamHistory | None:
+    """The history of the newest snapshot that fits, None without one; `latest` is where a new group starts."""
     try:
         for name in _each(store):
             try:
@@ -103,7 +103,7 @@ def _each(store: SnapshotStore) -> Iterator[str]:
             yield name
 
 
-def _unfit(manifest: Manifest, stream: Retained, latest: bool) -> str | None:
+def _unfit(manifest: Manifest, stream: RecoverableStream, latest: bool) -> str | None:
     """Why a snapshot is not the past of a stream as it now is."""
     return _other(manifest, stream.identity) or _too_far(manifest, stream, latest)
 
@@ -115,10 +115,10 @@ def _other(manifest: Manifest, ours: Identity) -> str | None:
         return "an entity was erased since, which it may hold"
     if any(manifest.topics.get(name, found) != found for name, found in ours.topics.items()):
         return "a topic is another one of the same name"
-    return misnamed(manifest.naming, ours.naming)
+    return wrong_key(manifest.naming, ours.naming)
 
 
-def _too_far(manifest: Manifest, stream: Retained, latest: bool) -> str | None:
+def _too_far(manifest: Manifest, stream: RecoverableStream, latest: bool) -> str | None:
     """Why the topics do not go on where a snapshot ends, or what is still to be scored needs more than it holds."""
     for topic, partition, offset in manifest.before.folded:
         there = stream.kept.get((topic, partition))
@@ -131,12 +131,14 @@ def _too_far(manifest: Manifest, stream: Retained, latest: bool) -> str | None:
     return None
 
 
-def _adopted(stream: Retained, store: SnapshotStore, name: str, manifest: Manifest, told: Told) -> Past:
-    past, rows, total = stream.empty, 0, sum(part.rows for part in manifest.parts)
+def _adopted(
+    stream: RecoverableStream, store: SnapshotStore, name: str, manifest: Manifest, told: Told
+) -> StreamHistory:
+    history, rows, total = stream.empty, 0, sum(part.rows for part in manifest.parts)
     for part in manifest.parts:
-        past.history.adopt(part.timeline, store.part(name, part))
+        history.by_entity.adopt(part.timeline, store.part(name, part))
         rows += part.rows
         told(f"history: {rows:,} of {total:,} rows of a snapshot are restored")
-    past.resume(manifest.before, manifest.after)
+    history.resume(manifest.before, manifest.after)
     log.info("history: %d rows are restored of snapshot %s", total, name)
-    return past
+    return history

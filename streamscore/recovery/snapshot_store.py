@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streamscore.core.history.timeline import Part
-from streamscore.core.scoring.stream_history import Standing
+from streamscore.core.scoring.stream_history import Checkpoint
 from streamscore.errors import DataError, SettingsError
 
 MANIFEST = "manifest.json"
@@ -62,8 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     declaration: str
     topics: dict[str, str]
-    before: Standing
-    after: Standing
+    before: Checkpoint
+    after: Checkpoint
     parts: list[Written]
     naming: str | None = None
     erased: str | None = None
@@ -148,7 +148,7 @@ class SnapshotStore:
             return None
 
     def erase(self, now: datetime) -> int:
-        """Remove every snapshot, and let nobody complete another whose past began before; how many there were.
+        """Remove every snapshot, and let nobody complete another whose history began before; how many there were.
 
         Which rows of one are about an entity cannot be told: those of others hold its events as well.
         """

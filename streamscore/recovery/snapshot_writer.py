@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from streamscore.core.history.entity_history import Cursor
 from streamscore.core.history.timeline import Part
-from streamscore.core.scoring.stream_history import Past, Standing
+from streamscore.core.scoring.stream_history import Checkpoint, StreamHistory
 from streamscore.recovery.snapshot_store import Identity, Manifest, SnapshotStore, Written, made_at, name_of
 
 # Rows copied in one turn of the loop: a millisecond or two, a tenth of what a full batch takes.
@@ -39,20 +39,20 @@ class Slice(NamedTuple):
 
 
 class SnapshotWriter:
-    """Makes a snapshot of one past every so often. Used from the loop's thread; workers share a store.
+    """Makes a snapshot of one history every so often. Used from the loop's thread; workers share a store.
 
     `on_done` hears when a snapshot was begun that is complete, seconds since 1970; None when one failed.
     """
 
     def __init__(self, store: SnapshotStore, identity: Identity, every: float, on_done: OnDone) -> None:
         self._store, self._identity, self._every, self._on_done = store, identity, every, on_done
-        self._queue: queue.Queue[Slice | Standing] = queue.Queue(WAITING)
+        self._queue: queue.Queue[Slice | Checkpoint] = queue.Queue(WAITING)
         self._due, self._stopping = threading.Event(), threading.Event()
         self._cursor: Cursor | None = None
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
         self._thread.start()
 
-    def turn(self, past: Past) -> bool:
+    def turn(self, history: StreamHistory) -> bool:
         """Copy the next rows, when a snapshot is due and the thread keeps up; whether it did."""
         if not self._due.is_set():
             self._cursor = None
@@ -60,13 +60,13 @@ class SnapshotWriter:
         if self._queue.qsize() > WAITING - 3:
             return False  # the loop waits for nobody
         if self._cursor is None:
-            self._queue.put(past.standing())
+            self._queue.put(history.standing())
             self._cursor = Cursor()
-        timeline, part, self._cursor = past.history.copied(self._cursor, COPIED)
+        timeline, part, self._cursor = history.by_entity.copied(self._cursor, COPIED)
         self._queue.put(Slice(timeline, part))
         if self._cursor is None:
             self._due.clear()
-            self._queue.put(past.standing())
+            self._queue.put(history.standing())
         return True
 
     def close(self) -> None:
@@ -109,11 +109,11 @@ class SnapshotWriter:
         """Write what the loop copies; False when the worker stops meanwhile."""
         before, written = self._next(), list[Written]()
         pieces: list[Slice] = []
-        while isinstance(before, Standing) and (came := self._next()):
-            if pieces and (isinstance(came, Standing) or _is_enough(pieces, came)):
+        while isinstance(before, Checkpoint) and (came := self._next()):
+            if pieces and (isinstance(came, Checkpoint) or _is_enough(pieces, came)):
                 written.append(self._store.add(name, len(written), pieces[0].timeline, [s.part for s in pieces]))
                 pieces = []
-            if isinstance(came, Standing):
+            if isinstance(came, Checkpoint):
                 self._store.complete(name, self._manifest(before, came, written))
                 self._on_done(now.timestamp())
                 log.info("a snapshot of the history is made: %d rows", sum(part.rows for part in written))
@@ -122,11 +122,11 @@ class SnapshotWriter:
             pieces.append(came)
         return False
 
-    def _manifest(self, before: Standing, after: Standing, written: list[Written]) -> Manifest:
+    def _manifest(self, before: Checkpoint, after: Checkpoint, written: list[Written]) -> Manifest:
         declaration, topics, naming, erased = self._identity
         return Manifest(declaration, topics, before, after, written, naming, erased)
 
-    def _next(self) -> Slice | Standing | None:
+    def _next(self) -> Slice | Checkpoint | None:
         """What the loop copied next; None when the worker stops."""
         while not self._stopping.is_set():
             with suppress(queue.Empty):

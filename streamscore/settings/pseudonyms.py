@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from streamscore.core.events.event_type import EventType
-from streamscore.core.privacy.pseudonym import Pseudonyms, unfit
+from streamscore.core.privacy.pseudonym import Pseudonyms, why_not
 from streamscore.errors import SettingsError
 from streamscore.settings.schema import Settings
 
@@ -14,7 +14,7 @@ def pseudonyms(settings: Settings, event_types: Iterable[EventType]) -> Pseudony
     if key is None:
         return None
     for event_type in event_types:
-        if why := unfit(event_type):
+        if why := why_not(event_type):
             raise SettingsError(f"pseudonyms.key: of {event_type.name} events, {why}")
     return Pseudonyms.of(key.get_secret_value())
 

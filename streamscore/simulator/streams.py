@@ -5,7 +5,7 @@ function here reads a clock or a global random state.
 """
 
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -74,8 +74,7 @@ def applications(rows: int, start: int, rate: float, seed: int, first: int = 0) 
 def json_lines(event_type: EventType, simulated: Simulated) -> list[bytes]:
     """Each row as the JSON that the event type decodes: wire names, missing values left out."""
     row = _wire_row(event_type)
-    integers = _integer_fields(event_type.struct)
-    values = (_json_values(field, simulated.columns[field.name], field.name in integers) for field in event_type.fields)
+    values = (_json_values(field, simulated.columns[field.name]) for field in event_type.fields)
     return list(map(msgspec.json.Encoder().encode, map(row, *values)))
 
 
@@ -118,13 +117,7 @@ def _wire_row(event_type: EventType) -> type[msgspec.Struct]:
     )
 
 
-def _integer_fields(struct: type[msgspec.Struct]) -> set[str]:
-    """Names of the fields declared int or int | None, whatever their Meta."""
-    hints = get_type_hints(struct)
-    return {name for name, hint in hints.items() if hint is int or int in get_args(hint)}
-
-
-def _json_values(field: Field, values: np.ndarray, integer: bool) -> list[Any]:
+def _json_values(field: Field, values: np.ndarray) -> list[Any]:
     """One column as Python values: times as RFC 3339 text, missing numbers as None."""
     if field.kind == "time":
         times: list[Any] = np.datetime_as_string(values.view("datetime64[us]"), timezone="UTC").tolist()
@@ -132,6 +125,6 @@ def _json_values(field: Field, values: np.ndarray, integer: bool) -> list[Any]:
     if values.dtype != np.float64:
         return list(values.tolist())
     missing = np.isnan(values)
-    numbers = np.where(missing, 0, values).astype(np.int64 if integer else np.float64).astype(object)
+    numbers = np.where(missing, 0, values).astype(np.int64 if field.value_type is int else np.float64).astype(object)
     numbers[missing] = None
     return list(numbers)

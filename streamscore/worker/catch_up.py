@@ -11,13 +11,13 @@ from streamscore.core.events.event_type import EventType
 from streamscore.core.events.record import Partition
 from streamscore.core.history.entity_history import Bounds
 from streamscore.core.scoring.pipeline import Prepared
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.kafka.source import KafkaSource
 from streamscore.kafka.topics import topic_ids
 from streamscore.monitoring.metrics import Metrics
-from streamscore.monitoring.probe import Pulse
+from streamscore.monitoring.probe import Heartbeat
 from streamscore.recovery.from_archive import archived
-from streamscore.recovery.from_snapshot import Retained, last_erasure, restored
+from streamscore.recovery.from_snapshot import RecoverableStream, last_erasure, restored
 from streamscore.recovery.snapshot_store import SnapshotStore
 from streamscore.recovery.snapshot_writer import SnapshotWriter
 from streamscore.settings.pseudonyms import pseudonyms
@@ -50,13 +50,13 @@ def bar(total: int, left: int, seconds: float) -> str:
     return f"[{'#' * filled}{'.' * (BAR - filled)}] {done:,} of {total:,} records{rest}"
 
 
-class Recall:
+class CatchUp:
     """The pasts of a worker's streams: how far they are, and what of them nobody will ask for again."""
 
     def __init__(self, source: KafkaSource, settings: Settings, metrics: Metrics) -> None:
         self._source, self._settings, self._metrics = source, settings, metrics
-        self._pasts: list[Past] = []
-        self._snapshots: list[tuple[SnapshotWriter, Past]] = []
+        self._pasts: list[StreamHistory] = []
+        self._snapshots: list[tuple[SnapshotWriter, StreamHistory]] = []
         self._topics: list[str] = []
         self._next_new = 0.0
         self._progress: Progress | None = None
@@ -70,31 +70,33 @@ class Recall:
         for name, stream in streams.items():
             if stream.bundle.event_type.history:
                 self._topics += topics.of(name)
-                stream.past = self._begun(stream.bundle.event_type, topics.of(name), told)
-                self._pasts.append(stream.past)
-                self._source.read_from(stream.past.folded)
+                stream.history = self._begun(stream.bundle.event_type, topics.of(name), told)
+                self._pasts.append(stream.history)
+                self._source.read_from(stream.history.folded)
                 self.waiting_for = "history"
 
-    def _begun(self, event_type: EventType, topics: Sequence[str], told: Callable[[str], None]) -> Past:
-        """The past of the newest snapshot that fits, else that of the archive, else one that knows nothing yet."""
-        history, kafka = self._settings.history, self._settings.kafka
-        bounds = Bounds(timedelta(seconds=history.slack_seconds), history.max_entities)
-        latest, kept = kafka.start_from == "latest", self._source.follow(topics)
-        store = SnapshotStore(history.snapshots, event_type.name) if history.snapshots else None
+    def _begun(self, event_type: EventType, topics: Sequence[str], told: Callable[[str], None]) -> StreamHistory:
+        """The history of the newest snapshot that fits, else that of the archive, else one that knows nothing yet."""
+        limits = self._settings.history
+        kafka = self._settings.kafka
+        bounds = Bounds(timedelta(seconds=limits.slack_seconds), limits.max_entities)
+        latest = kafka.start_from == "latest"
+        kept = self._source.follow(topics)
+        store = SnapshotStore(limits.snapshots, event_type.name) if limits.snapshots else None
         ids, erased = (topic_ids(kafka, topics), last_erasure(store)) if store else ({}, None)
-        retained = Retained(event_type, bounds, kept, ids, pseudonyms(self._settings, [event_type]), erased)
-        past = restored(retained, store, latest, told) if store else None
-        if past is None:
-            past = archived(retained, f"{self._settings.archive.url.rstrip('/')}/{event_type.name}", latest, told)
+        retained = RecoverableStream(event_type, bounds, kept, ids, pseudonyms(self._settings, [event_type]), erased)
+        history = restored(retained, store, latest, told) if store else None
+        if history is None:
+            history = archived(retained, f"{self._settings.archive.url.rstrip('/')}/{event_type.name}", latest, told)
         if store:
             done = partial(self._metrics.snapshot, event_type.name)
             done(0.0)
-            self._snapshots.append((SnapshotWriter(store, retained.identity, history.snapshot_seconds, done), past))
-        return past
+            self._snapshots.append((SnapshotWriter(store, retained.identity, limits.snapshot_seconds, done), history))
+        return history
 
     def copy(self) -> bool:
         """Copy a little of a past whose snapshot is being made; whether there was one. Called once a turn."""
-        return any(writer.turn(past) for writer, past in self._snapshots)
+        return any(writer.turn(history) for writer, history in self._snapshots)
 
     def close(self) -> None:
         for writer, _ in self._snapshots:
@@ -108,16 +110,16 @@ class Recall:
         # Of what an open transaction holds back nothing can be folded: it may never be anything.
         positions |= {p: ends[p] for p, at in positions.items() if p in ends and self._source.end_seen.get(p, -1) >= at}
         self._metrics.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in ends.items()))
-        for past in self._pasts:
-            self._metrics.history(past)
+        for history in self._pasts:
+            self._metrics.history(history)
         if self.waiting_for:
             self.waiting_for = self._left_to_fold(positions, ends)
         if time.monotonic() >= self._next_new:
             self._next_new = time.monotonic() + NEW_SECONDS
             self._source.follow_new(self._topics)
         committed = self._source.committed()
-        for past in self._pasts if committed else ():
-            past.forget(committed)
+        for history in self._pasts if committed else ():
+            history.forget(committed)
 
     def _left_to_fold(self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> str | None:
         """What of the records that were there at the start is not read yet, in words; None when all is."""
@@ -130,14 +132,14 @@ class Recall:
         log.info("history: %s", told)
         return f"history: {told}" if left else None
 
-    def missing(self, past: Past, prepared: Prepared) -> str | None:
+    def missing(self, history: StreamHistory, prepared: Prepared) -> str | None:
         """Why a batch must not be scored yet: a part of the past that its numbers are made of is not there."""
-        if self._settings.history.allow_partial or all(entry.at >= past.complete_since for entry in prepared.valid):
+        if self._settings.history.allow_partial or all(entry.at >= history.complete_since for entry in prepared.valid):
             return None
-        since = datetime.fromtimestamp(past.complete_since, UTC)
+        since = datetime.fromtimestamp(history.complete_since, UTC)
         return f"history, complete only from {since:%Y-%m-%dT%H:%M:%SZ} on; history.allow_partial scores without it"
 
-    def hold(self, reason: str, pulse: Pulse, going: Callable[[], bool]) -> None:
+    def hold(self, reason: str, pulse: Heartbeat, going: Callable[[], bool]) -> None:
         """Stay in the group and score nothing, until an operator has decided what to do."""
         log.error("waiting for %s", reason)
         while going():

@@ -13,7 +13,7 @@ from streamscore.kafka.start_offsets import never_read
 from streamscore.kafka.topics import partitions_of
 from streamscore.models.load import first_champion
 from streamscore.models.store import ModelStore
-from streamscore.registry import find
+from streamscore.registry import find_event_type
 from streamscore.settings.pseudonyms import naming
 from streamscore.settings.schema import Kafka, Settings
 from streamscore.worker.startup import needed_topics
@@ -36,7 +36,7 @@ def checks(settings: Settings) -> Iterator[tuple[str, str | None]]:
     types: dict[str, EventType] = {}
     for name in dict.fromkeys(settings.inputs.values()):
         try:
-            types[name] = find(name)
+            types[name] = find_event_type(name)
             yield f"event type {name}", None
         except StreamScoreError as error:
             yield f"event type {name}", str(error)

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Bundle
-from streamscore.core.scoring.warm_up import warm
+from streamscore.core.scoring.warm_up import warm_up
 from streamscore.kafka.topics import await_topics
 from streamscore.models.champions import ChampionWatch
 from streamscore.models.load import first_champion
 from streamscore.models.store import ModelStore
 from streamscore.monitoring import probe
 from streamscore.monitoring.metrics import Metrics
-from streamscore.monitoring.probe import Pulse
+from streamscore.monitoring.probe import Heartbeat
 from streamscore.process import Signals
-from streamscore.registry import find
+from streamscore.registry import find_event_type
 from streamscore.settings.pseudonyms import pseudonyms
 from streamscore.settings.schema import Settings
 from streamscore.worker.challengers import ChallengerWatch
@@ -28,7 +28,7 @@ log = logging.getLogger("streamscore.worker")
 
 def run_worker(settings: Settings) -> None:
     """Score until stopped. Raises what `errors.py` lists when it cannot start or go on."""
-    signals, metrics, pulse = Signals(), Metrics(), Pulse()
+    signals, metrics, pulse = Signals(), Metrics(), Heartbeat()
     metrics.ready.set_function(lambda: float(pulse.problem() is None))
     server = probe.serve(settings.http, metrics.registry, pulse)
     log.info("metrics and probes on http://%s:%d", settings.http.host, server.server_address[1])
@@ -43,7 +43,7 @@ def run_worker(settings: Settings) -> None:
     for name, bundle in bundles.items():
         log.info("champion of %s is %s on %s", name, bundle.manifest.version, bundle.scorer.device)
     for event_type in {t.name: t for t in types.values()}.values():
-        warm(event_type)
+        warm_up(event_type)
     names = {topic: event_type.name for topic, event_type in types.items()}
     worker = Worker(settings, Topics(names, label_topics(settings, types)), bundles, metrics, pulse)
     signals.running = worker
@@ -76,7 +76,7 @@ def _offer(
 
 def event_types(settings: Settings) -> dict[str, EventType]:
     """The event type of each input topic; SettingsError when there is a key and its entities can have no pseudonyms."""
-    types = {topic: find(name) for topic, name in settings.inputs.items()}
+    types = {topic: find_event_type(name) for topic, name in settings.inputs.items()}
     pseudonyms(settings, types.values())
     return types
 
@@ -86,7 +86,7 @@ def label_topics(settings: Settings, types: Mapping[str, EventType]) -> dict[str
 
     Labels are part of a history: those of events without one are the archiver's alone.
     """
-    found = {topic: find(name).name for topic, name in settings.labels.items()}
+    found = {topic: find_event_type(name).name for topic, name in settings.labels.items()}
     scored = {event_type.name for event_type in types.values() if event_type.history}
     for topic, name in found.items():
         if name not in scored:

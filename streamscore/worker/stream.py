@@ -11,7 +11,7 @@ from streamscore.core.events.order import EventTimeOrder
 from streamscore.core.events.record import Partition, Record
 from streamscore.core.scoring.bundle import Bundle
 from streamscore.core.scoring.pipeline import Prepared, no_history, prepare
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.kafka.source import KafkaSource
 
 
@@ -31,20 +31,20 @@ class Stream:
     """The entries of one event type between reading and scoring."""
 
     bundle: Bundle
-    past: Past | None = None
+    history: StreamHistory | None = None
     order: EventTimeOrder = field(default_factory=EventTimeOrder)
     oldest: float = 0.0  # when the oldest buffered entry was read
 
     def decoded(self, records: Sequence[Record], labels: bool, now: datetime, limits: Limits) -> list[Entry]:
         """Records of a topic of events, or of labels, as entries."""
-        if self.past and labels:
-            return decode_labels(self.past.labels, records, now, limits)
+        if self.history and labels:
+            return decode_labels(self.history.labels, records, now, limits)
         return decode(self.bundle.event_type, records, now, limits)
 
     def prepared(self, entries: Sequence[Entry], scored_from: Mapping[Partition, int]) -> Prepared:
         """A released batch, ready for the model; with a past, only what stands in partitions that are ours to score."""
-        if self.past:
-            return self.past.prepare(entries, self.bundle, scored_from)
+        if self.history:
+            return self.history.prepare(entries, self.bundle, scored_from)
         return prepare(entries, self.bundle, no_history)
 
     def bound(self, source: KafkaSource, pending: Collection[Partition], most: int) -> None:

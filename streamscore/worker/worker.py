@@ -21,15 +21,15 @@ from streamscore.core.scoring.batch import BatchPolicy
 from streamscore.core.scoring.bundle import Bundle
 from streamscore.core.scoring.pipeline import conclude
 from streamscore.errors import DrainTimeout
-from streamscore.kafka.listener import Hooks
+from streamscore.kafka.listener import RebalanceListener
 from streamscore.kafka.sink import KafkaSink
 from streamscore.kafka.source import KafkaSource
 from streamscore.models.champions import ChampionWatch
 from streamscore.monitoring.metrics import Metrics
-from streamscore.monitoring.probe import Pulse
+from streamscore.monitoring.probe import Heartbeat
 from streamscore.process import undisturbed
 from streamscore.settings.schema import Settings
-from streamscore.worker.catch_up import Recall
+from streamscore.worker.catch_up import CatchUp
 from streamscore.worker.delivery import Delivery
 from streamscore.worker.model_thread import ModelThread
 from streamscore.worker.shadow import Offer, no_shadow
@@ -56,7 +56,7 @@ class Worker:
     """Scores the partitions its group gives it. `run` returns when `stop` was called and all is committed."""
 
     def __init__(
-        self, settings: Settings, topics: Topics, bundles: dict[str, Bundle], metrics: Metrics, pulse: Pulse
+        self, settings: Settings, topics: Topics, bundles: dict[str, Bundle], metrics: Metrics, pulse: Heartbeat
     ) -> None:
         """`bundles` is the champion of each event type."""
         self._settings, self._topics = settings, topics
@@ -80,11 +80,11 @@ class Worker:
         for name, stream in self._streams.items():
             self.metrics.use_model(name, stream.bundle.manifest.version, None)
             self.metrics.device.labels(stream.bundle.scorer.device).set(1)
-        hooks = Hooks(self._resume, self._folded, self._reading, self._leaving)
+        hooks = RebalanceListener(self._resume, self._folded, self._reading, self._leaving)
         self._source = KafkaSource(self._settings.kafka, list(self._topics.events), hooks)
         sink = KafkaSink(self._settings.kafka, self._settings.outputs, self._source.health.on_error, self._no_room)
         self._delivery = Delivery(self._source, sink, self.metrics)
-        self._recall = Recall(self._source, self._settings, self.metrics)
+        self._recall = CatchUp(self._source, self._settings, self.metrics)
         self._recall.begin(self._streams, self._topics, self.pulse.turn)
         try:
             with undisturbed():
@@ -153,7 +153,7 @@ class Worker:
             self._conclude()  # the batch before, which the model had in hand meanwhile
             if not prepared.entries:
                 continue  # only of partitions that others score
-            if stream.past and (reason := self._recall.missing(stream.past, prepared)):
+            if stream.history and (reason := self._recall.missing(stream.history, prepared)):
                 self._recall.hold(reason, self.pulse, lambda: not self._stopping)
                 break
             self._model.give(stream.bundle, prepared, beside=not idle)
@@ -200,8 +200,8 @@ class Worker:
         return self._delivery.resume(partitions, CONFIRM_SLICE)
 
     def _folded(self, partition: Partition) -> int:
-        past = self._stream(partition[0]).past
-        return past.folded.get(partition, 0) if past else 0
+        history = self._stream(partition[0]).history
+        return history.folded.get(partition, 0) if history else 0
 
     def _reading(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
@@ -214,7 +214,7 @@ class Worker:
         self._delivery.leave(LEAVING_SECONDS)
         for partition in partitions:
             stream = self._stream(partition[0])
-            if stream.past is None:
+            if stream.history is None:
                 stream.order.drop(partition)
 
     def _swap(self, bundles: list[Bundle]) -> None:

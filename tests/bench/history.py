@@ -23,7 +23,7 @@ from streamscore.core.events.field import Columns
 from streamscore.core.history.entity_history import EntityHistory
 from streamscore.core.history.identity import key_hashes
 from streamscore.core.history.timeline import Keyed, Part
-from streamscore.core.scoring.warm_up import warm
+from streamscore.core.scoring.warm_up import warm_up
 from tests.bench.rows import Row, publish
 from tests.support import windows
 from tests.support.copied import again
@@ -129,7 +129,7 @@ def told(history: EntityHistory, events: Stream, size: int, labels: Stream = NON
 def measure() -> list[Row]:
     """All rows."""
     for kind in (TWELVE, ONE):
-        warm(kind)
+        warm_up(kind)
     data = windows.data_folder()
     return [*_batches(), *(_real(data) if data else ()), *_held()]
 
@@ -173,7 +173,7 @@ def _real(data: Path) -> list[Row]:
     events, frauds = (windows.columns(rows) for rows in (table, table.filter(table["is_fraud"])))
     labels = Stream(windows.taken(frauds, np.argsort(frauds["labelled_at"], kind="stable")))
     history = EntityHistory(TRANSACTION)
-    warm(TRANSACTION)
+    warm_up(TRANSACTION)
     seconds = sum(told(history, Stream(events), CHUNK, labels))
     return _against_a_sort("real transactions, 12 windows and labels", Stream(events), raw("customer_id"), seconds)
 

@@ -12,7 +12,7 @@ import numpy as np
 from streamscore.core.events.aggregate import Aggregate, AggregateKind, raw
 from streamscore.core.events.field import Columns
 from streamscore.core.history.entity_history import Bounds, EntityHistory
-from streamscore.core.scoring.warm_up import warm
+from streamscore.core.scoring.warm_up import warm_up
 from tests.bench.history import BATCH, SPAN, TWELVE, Stream, event_type, stream
 from tests.bench.rows import Row, publish
 
@@ -26,7 +26,7 @@ TERMINALS, COLD = 1000, 20
 
 def measure() -> list[Row]:
     """All rows."""
-    warm(TWELVE)
+    warm_up(TWELVE)
     return [row for held in HELD for row in (*_told(held), *_asked(held))]
 
 
@@ -58,7 +58,7 @@ def _asked(held: int) -> list[Row]:
     found = []
     for kind, value in SCANNED.items():
         declared = event_type((Aggregate("number", kind, ("customer",), MONTH, value=value),))
-        warm(declared)
+        warm_up(declared)
         history = EntityHistory(declared)
         history.fold(history.read(_columns(held, _hot, 0)))
         history.fold(history.read(_columns(held, lambda rows: 1 + np.arange(rows) % (rows // COLD), held)))

@@ -14,7 +14,7 @@ from streamscore.core.events.record import Record
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.history.entity_history import Bounds
 from streamscore.core.privacy.pseudonym import Pseudonyms
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.process import undisturbed
 from streamscore.settings.schema import Settings
 from tests.bench.on_kafka import events
@@ -46,9 +46,9 @@ def measure() -> list[Row]:
             rows(batch, NOW)
 
     def remembered(key: str | None) -> None:
-        past = Past(COUNTED, Bounds(), {("a", 0): 0}, Pseudonyms.of(key) if key else None)
+        history = StreamHistory(COUNTED, Bounds(), {("a", 0): 0}, Pseudonyms.of(key) if key else None)
         for entries in decoded:
-            past.prepare(entries, model, {("a", 0): 0})
+            history.prepare(entries, model, {("a", 0): 0})
 
     with undisturbed():
         return [*_rows("archiver, from records to rows", archived), *_rows("worker, fold and ask", remembered)]

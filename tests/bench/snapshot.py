@@ -11,7 +11,7 @@ from streamscore.archive.order import CHUNK
 from streamscore.core.events.aggregate import raw
 from streamscore.core.history.entity_history import Bounds, Cursor, EntityHistory
 from streamscore.core.history.timeline import Part
-from streamscore.core.scoring.warm_up import warm
+from streamscore.core.scoring.warm_up import warm_up
 from streamscore.recovery.snapshot_store import SnapshotStore, Written
 from streamscore.recovery.snapshot_writer import COPIED, PART
 from tests.bench.history import ONE, Stream, stream
@@ -33,7 +33,7 @@ def lived() -> EntityHistory:
 
 def measure() -> list[Row]:
     """Copies as the loop makes them, files as the thread writes them, and a history that adopts them."""
-    warm(ONE)
+    warm_up(ONE)
     history = lived()
     turns: list[float] = []
     written: list[Written] = []

@@ -60,7 +60,10 @@ class Demo(NamedTuple):
 
 
 # The demo of a command that learns from less: what is asked of it is how it ends.
-QUICK = "from streamscore.cli import main as cli; from streamscore.demo import run as demo; demo.HISTORY = {'transaction': (15_000, 200), 'application': (5_000, 900)};"
+QUICK = (
+    "from streamscore.cli import main as cli; from streamscore.demo import run as demo; "
+    "demo.HISTORY = {'transaction': (15_000, 200), 'application': (5_000, 900)};"
+)
 
 
 @contextmanager

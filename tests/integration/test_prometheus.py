@@ -22,7 +22,7 @@ from streamscore.core.scoring.bins import binned, bins_of
 from streamscore.core.scoring.pipeline import Outcome
 from streamscore.core.scoring.profile import Profile
 from streamscore.monitoring.metrics import Metrics
-from streamscore.monitoring.probe import Pulse, serve
+from streamscore.monitoring.probe import Heartbeat, serve
 from streamscore.settings.schema import Http
 from tests.support.paths import ROOT
 from trainer.metrics import TrainerMetrics
@@ -90,9 +90,9 @@ def query(prometheus_program: Callable[[str], Path], tmp_path_factory: pytest.Te
     """Instant queries to a Prometheus of this test's own, which scrapes a worker, an archiver and a trainer at work."""
     prometheus, folder = prometheus_program("prometheus"), tmp_path_factory.mktemp("prometheus")
     metrics, archive_metrics = Metrics(), ArchiveMetrics()
-    server = serve(Http(port=0), metrics.registry, Pulse())
-    archiver = serve(Http(port=0), archive_metrics.registry, Pulse())
-    trainer = serve(Http(port=0), TrainerMetrics().registry, Pulse())
+    server = serve(Http(port=0), metrics.registry, Heartbeat())
+    archiver = serve(Http(port=0), archive_metrics.registry, Heartbeat())
+    trainer = serve(Http(port=0), TrainerMetrics().registry, Heartbeat())
     port = free_port()
     config = {
         "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"},

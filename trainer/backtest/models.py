@@ -29,7 +29,7 @@ HANDBOOK_SETTINGS = TrainingSettings(preset="piecewise", epochs=12, weight_decay
 SMALL_SETTINGS = TrainingSettings(epochs=8, dropout=0.3, members=4)
 
 
-class Lesson(NamedTuple):
+class FoldData(NamedTuple):
     """What a model is given of a fold: raw and scaled columns, labels of the training part alone, and settings.
 
     The scaler was fitted on the training part.
@@ -44,19 +44,19 @@ class Lesson(NamedTuple):
     settings: TrainingSettings
 
 
-def lesson(event_type: EventType, train: Part, test: np.ndarray, settings: TrainingSettings) -> Lesson:
+def lesson(event_type: EventType, train: Part, test: np.ndarray, settings: TrainingSettings) -> FoldData:
     """The lesson of a training part and the features of test rows, float32 (rows, features)."""
     scaler = fit_scaler(event_type.features, train[0])
-    return Lesson(event_type, train, test, scaled(scaler, train[0]), scaled(scaler, test), scaler, settings)
+    return FoldData(event_type, train, test, scaled(scaler, train[0]), scaled(scaler, test), scaler, settings)
 
 
-def _network(given: Lesson) -> np.ndarray:
+def _network(given: FoldData) -> np.ndarray:
     network = fitted_to_all(whole(*given.train, given.scaler), given.settings)
     test = whole(given.test, np.zeros(len(given.test), bool), given.scaler)
     return 1 / (1 + np.exp(-logits(network, test)))
 
 
-def _taught(given: Lesson) -> np.ndarray:
+def _taught(given: FoldData) -> np.ndarray:
     """The network, taught by the trees of XGBoost's own parameters; those of the settings if they name any."""
     if given.settings.teacher.trees:
         return _network(given)
@@ -65,31 +65,31 @@ def _taught(given: Lesson) -> np.ndarray:
     return _network(given._replace(settings=given.settings.model_copy(update={"teacher": teacher})))
 
 
-def _dense(given: Lesson) -> np.ndarray:
+def _dense(given: FoldData) -> np.ndarray:
     return _network(given._replace(settings=given.settings.model_copy(update={"preset": "dense"})))
 
 
-def _dense_for_long(given: Lesson) -> np.ndarray:
+def _dense_for_long(given: FoldData) -> np.ndarray:
     """A small network that nobody teaches needs more epochs and decay than one on pieces, and no dropout."""
     settings = given.settings
     more = {"epochs": 3 * settings.epochs // 2, "weight_decay": 4 * settings.weight_decay, "dropout": 0.0, "members": 1}
     return _dense(given._replace(settings=settings.model_copy(update={**more, "teacher": TeacherSettings()})))
 
 
-def _logistic(given: Lesson) -> np.ndarray:
+def _logistic(given: FoldData) -> np.ndarray:
     model = LogisticRegression(max_iter=1000).fit(given.scaled_train, given.train[1])
     return model.predict_proba(given.scaled_test)[:, 1]
 
 
-def _boosted(library: Library) -> Callable[[Lesson], np.ndarray]:
-    def learnt(given: Lesson) -> np.ndarray:
+def _boosted(library: Library) -> Callable[[FoldData], np.ndarray]:
+    def learnt(given: FoldData) -> np.ndarray:
         chosen = tuned(given.event_type.name, library)
         return staged(library, given.train, given.test, chosen.values, [chosen.trees])[0]
 
     return learnt
 
 
-def _hist_gradient_boosting(given: Lesson) -> np.ndarray:
+def _hist_gradient_boosting(given: FoldData) -> np.ndarray:
     """scikit-learn's boosting with the best of 40 random draws, by the AUC of a fifth of the training part."""
     whole_matrix, labels = given.train
     known = with_values(whole_matrix)
@@ -121,7 +121,7 @@ def _drawn(random: np.random.Generator) -> dict[str, Any]:
     }
 
 
-Model = Callable[[Lesson], np.ndarray]
+Model = Callable[[FoldData], np.ndarray]
 HANDBOOK: Mapping[str, Model] = {
     "network": _taught,
     "xgboost": _boosted("xgboost"),

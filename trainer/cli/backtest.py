@@ -54,10 +54,10 @@ def backtest(**options: Any) -> None:
     if asked.protocol == "kfold" and not asked.event_type:
         raise SettingsError("the kfold protocol needs --event-type")
     # This takes seconds to import: what was typed is looked at first.
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
     from trainer.backtest.backtest import tables
 
-    kinds = [find(name) for name in asked.event_type or HANDBOOK_TYPES]
+    kinds = [find_event_type(name) for name in asked.event_type or HANDBOOK_TYPES]
     without_time = NO_TIME if asked.protocol == "kfold" else None
     for number, table in enumerate(tables(asked.events, kinds, without_time, say)):
         _one(asked, table, "backtest" if not number else f"backtest-{table.event_type.name}")

@@ -22,9 +22,9 @@ from trainer.cli.options import as_of_option, parsed, say
 def search(archive: str, event_type: str, as_of: datetime | None, values: tuple[str, ...], **how: Any) -> None:
     """Try settings on rows before the test part and print the best as arguments of `trainer once`."""
     from streamscore.archive.read import Rows
-    from streamscore.registry import find
+    from streamscore.registry import find_event_type
 
-    chosen, settings = find(event_type), parsed(values)
+    chosen, settings = find_event_type(event_type), parsed(values)
     # These take seconds to import: what was typed is looked at first.
     from trainer.data import dataset
     from trainer.run import check

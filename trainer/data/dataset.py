@@ -20,8 +20,8 @@ from streamscore.archive.schemas import schemas
 from streamscore.core.events.event_type import EventType
 from streamscore.core.history.entity_history import EntityHistory
 from streamscore.errors import DataError
-from trainer.data.ordered import ANSWER, Chunk, Tally, ordered
-from trainer.data.row_store import Events, Writing
+from trainer.data.ordered import ANSWER, Chunk, ReadCounts, ordered
+from trainer.data.row_store import RowWriter, StoredEvents
 from trainer.settings import TrainingSettings
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
@@ -46,7 +46,7 @@ class Dataset:
     matrix: np.ndarray
     labels: np.ndarray
     times: np.ndarray
-    events: Events
+    events: StoredEvents
     cleaned: dict[str, Any]
     versions: dict[str, int]
 
@@ -83,9 +83,9 @@ def read(url: str, event_type: EventType, folder: Path, told: Told = lambda _: N
     are nearly all positive. Younger ones, and those without an answer, are known to later ones all the same.
     DataError when files or columns are missing, or nothing is left.
     """
-    archive, tally = Archive(url, event_type), Tally()
+    archive, tally = Archive(url, event_type), ReadCounts()
     chunks = ordered(archive, event_type, which.rows, folder, tally)
-    with Writing(folder, _schema(event_type), len(event_type.features.features)) as writing:
+    with RowWriter(folder, _schema(event_type), len(event_type.features.features)) as writing:
         found = [_kept(event_type, kept, writing) for kept in _mature(event_type, chunks, tally, (which.window, told))]
     events, matrix = writing.read()
     if not tally.events and which.rows.since:
@@ -122,7 +122,7 @@ class _AsOf(NamedTuple):
 
 
 def _mature(
-    event_type: EventType, chunks: Iterable[Chunk], tally: Tally, how: tuple[timedelta | None, Told]
+    event_type: EventType, chunks: Iterable[Chunk], tally: ReadCounts, how: tuple[timedelta | None, Told]
 ) -> Iterator[_AsOf]:
     """Every event of the window as of its own time, until those begin that are too young to be answered."""
     window, told = how
@@ -144,7 +144,7 @@ def _mature(
             told(f"{seen:,} of {tally.events:,} events read")
 
 
-def _kept(event_type: EventType, mature: _AsOf, writing: Writing) -> _Part:
+def _kept(event_type: EventType, mature: _AsOf, writing: RowWriter) -> _Part:
     """Write the rows that are trained on."""
     answer = mature.events[ANSWER]
     keep = answer.is_valid().to_numpy() if event_type.unlabelled == "drop" else np.ones(len(mature.times), bool)

@@ -16,6 +16,7 @@ from streamscore.archive.order import keyed, known_labels, micros, moments, once
 from streamscore.archive.read import Archive, Rows, told_columns
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import Columns
+from streamscore.core.events.record import NEVER
 from streamscore.files.external_sort import in_order, up_to
 
 ANSWER = "answer"
@@ -29,17 +30,17 @@ class Chunk(NamedTuple):
 
 
 @dataclass
-class Tally:
+class ReadCounts:
     """What was read so far; all is before the first chunk comes, but for the repeated events."""
 
     events: int = 0
     repeated: int = 0
     labels: int = 0
     # µs: the latest time that any event or label tells of.
-    known_until: int = -(1 << 62)
+    known_until: int = -NEVER
 
 
-def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, tally: Tally) -> Iterator[Chunk]:
+def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, tally: ReadCounts) -> Iterator[Chunk]:
     """Chunks in the order of time; `folder` holds what is being sorted. DataError when the archive is not one."""
     fields = [*(field.name for field in event_type.fields), *archive.places]
     told_of = told_columns(event_type)
@@ -48,7 +49,9 @@ def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, t
         yield Chunk(chunk.drop_columns(["at", *archive.places]), known(chunk["at"][-1].as_py()))
 
 
-def answered(events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: Tally) -> Iterator[pa.Table]:
+def answered(
+    events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: ReadCounts
+) -> Iterator[pa.Table]:
     """Rows about events in the order of time, each event's once, with its time `at` in µs and its latest `answer`."""
     places = [folder / name for name in ("events", "answers")]
     for place in places:
@@ -60,7 +63,7 @@ def answered(events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Pat
         yield each.append_column(ANSWER, _joined(each, answers(each["at"][-1].as_py())))
 
 
-def _events(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:
+def _events(tables: Iterable[pa.Table], tally: ReadCounts) -> Iterator[pa.Table]:
     for table in tables:
         rows = keyed("events", table, "occurred_at")
         tally.events += table.num_rows
@@ -68,7 +71,7 @@ def _events(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:
         yield rows
 
 
-def _answers(tables: Iterable[pa.Table], tally: Tally) -> Iterator[pa.Table]:
+def _answers(tables: Iterable[pa.Table], tally: ReadCounts) -> Iterator[pa.Table]:
     """Labels in the order of their events."""
     for table in tables:
         rows = told(table)

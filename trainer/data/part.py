@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
     def few(self, most: int) -> "Part":
         """So many of the rows at most, evenly spaced; all where there are no more."""
-        return self.taken(spread(np.arange(len(self.rows)), most))
+        return self.taken(evenly_spaced(np.arange(len(self.rows)), most))
 
     def features(self) -> np.ndarray:
         """float32 (rows, features), unscaled and in memory."""
@@ -61,7 +61,7 @@ def whole(matrix: np.ndarray, labels: np.ndarray, scaler: Scaler) -> Part:
     return Part(matrix, np.arange(len(matrix)), labels, scaler)
 
 
-def spread(rows: np.ndarray, most: int) -> np.ndarray:
+def evenly_spaced(rows: np.ndarray, most: int) -> np.ndarray:
     """So many row numbers at most, evenly spaced."""
     return rows[:: max(1, -(-len(rows) // most))]
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-class Events:
+class StoredEvents:
     """Events as they were archived, by their row number."""
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class Events:
         return pa.concat_tables(parts) if parts else self._file.schema_arrow.empty_table()
 
 
-class Writing:
+class RowWriter:
     """Rows on their way to disk: events, and beside them float32 (rows, width)."""
 
     def __init__(self, folder: Path, schema: pa.Schema, width: int) -> None:
@@ -43,15 +43,15 @@ class Writing:
             self._matrix.write(np.ascontiguousarray(matrix, np.float32).tobytes())
             self._rows += events.num_rows
 
-    def __enter__(self) -> "Writing":
+    def __enter__(self) -> "RowWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._events.close()
         self._matrix.close()
 
-    def read(self) -> tuple[Events, np.ndarray]:
+    def read(self) -> tuple[StoredEvents, np.ndarray]:
         """What was written, once it is closed; the matrix is mapped: it takes no more memory than there is to spare."""
         shape = (self._rows, self._width)
         mapped = np.memmap(self._folder / "matrix", np.float32, "r", shape=shape) if self._rows else np.empty(shape)
-        return Events(self._folder / "rows.parquet"), mapped
+        return StoredEvents(self._folder / "rows.parquet"), mapped

@@ -8,7 +8,7 @@ import pandas as pd
 
 from streamscore.core.events.event_type import EventType
 from streamscore.errors import SettingsError, did_you_mean
-from trainer.data.row_store import Events
+from trainer.data.row_store import StoredEvents
 from trainer.settings import TrainingSettings
 
 # Values of a field that are groups, the most frequent; a number with more of them falls into so many bands.
@@ -42,7 +42,7 @@ def check(event_type: EventType, settings: TrainingSettings) -> None:
             raise SettingsError(f"{setting}: {event_type.name} has no field {unknown[0]}; {meant}")
 
 
-def groups(events: Events, rows: np.ndarray, fields: Sequence[str]) -> list[Group]:
+def groups(events: StoredEvents, rows: np.ndarray, fields: Sequence[str]) -> list[Group]:
     """The groups of rows, int (rows,) in ascending order, by each of the fields; none is empty."""
     return [group for name in fields for group in _of(name, events.taken(rows, [name])[name].to_pandas())]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from streamscore.core.scoring.bundle import Thresholds
-from streamscore.core.scoring.profile import Profile, counted, edges, stability, unusual
+from streamscore.core.scoring.profile import Profile, edges, histogram, psi, psi_threshold
 from trainer.data.segments import Group
 from trainer.evaluation.evaluate import Answered, figures, rates
 
@@ -67,10 +67,10 @@ def _ratio(alerted: list[float]) -> float | None:
 
 def moved(before: Profile, now: Profile) -> dict[str, float]:
     """The population stability index, and from which on it is a shift: more than chance, and large enough to matter."""
-    return {"psi": stability(before, now), "threshold": unusual(before, now)}
+    return {"psi": psi(before, now), "threshold": psi_threshold(before, now)}
 
 
 def stable(before: np.ndarray, now: np.ndarray) -> dict[str, float]:
     """How far risks moved, in bins of those before."""
-    profile = counted(before, edges(before))
-    return moved(profile, counted(now, profile.edges))
+    profile = histogram(before, edges(before))
+    return moved(profile, histogram(now, profile.edges))

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from streamscore.core.scoring.scaler import Scaler
-from streamscore.registry import imported
+from streamscore.registry import import_by_name
 from trainer.fitting.embedding import in_pieces, in_waves
 from trainer.settings import TrainingSettings
 
@@ -81,7 +81,7 @@ NETWORKS: Mapping[str, Network] = {
 
 def network_of(preset: str) -> Network:
     """The function of a preset, or a user's own by its import path; SettingsError when that is none."""
-    return NETWORKS[preset] if preset in NETWORKS else imported("network", preset)
+    return NETWORKS[preset] if preset in NETWORKS else import_by_name("network", preset)
 
 
 def side_by_side(scaler: Scaler, settings: TrainingSettings) -> Any:

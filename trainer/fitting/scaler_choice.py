@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from streamscore.core.events.feature import Feature, FeatureSet
 from streamscore.core.scoring.scaler import Scaler, scaled_width
-from trainer.data.part import spread
+from trainer.data.part import evenly_spaced
 from trainer.fitting.scaling import Kind, fit_scale, fit_scaler, scaled
 from trainer.settings import TrainingSettings
 
@@ -23,7 +23,10 @@ def scaler_for(features: FeatureSet, train: Table, validation: Table, settings: 
     Of each as many rows as fit into memory: float32 (rows, features) and bool (rows,).
     """
     if settings.scaler == "auto":
-        some = [(spread(matrix, LOOKED_AT), spread(labels, LOOKED_AT)) for matrix, labels in (train, validation)]
+        some = [
+            (evenly_spaced(matrix, LOOKED_AT), evenly_spaced(labels, LOOKED_AT))
+            for matrix, labels in (train, validation)
+        ]
         kinds = {f.name: _chosen(f, *((m[:, j], y) for m, y in some)) for j, f in enumerate(features.features)}
         return fit_scaler(features, train[0], kinds)
     return fit_scaler(features, train[0], dict.fromkeys(features.names, settings.scaler))

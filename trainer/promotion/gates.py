@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from streamscore.core.scoring.bundle import Thresholds
-from streamscore.core.scoring.profile import Profile, change, gained, stability, unusual
+from streamscore.core.scoring.profile import Profile, change, psi, psi_threshold, share_gained
 from trainer.evaluation.bootstrap import Interval, Pair, average_precision, difference, ranking
 from trainer.settings import GateSettings
 
@@ -96,12 +96,12 @@ def _change(case: Case, name: str) -> str:
 
 def _data(case: Case, settings: GateSettings) -> Gate:
     """Whether the rows look like what the champion was trained on: a broken feed must not become a model."""
-    shifts = {name: stability(*both) for name, both in case.profiles.items()}
+    shifts = {name: psi(*both) for name, both in case.profiles.items()}
     # A world that drifts moves a little to everywhere, a broken feed much to one place.
     shifted = [
         name
         for name, both in case.profiles.items()
-        if shifts[name] > unusual(*both) and max(gained(*both)) >= settings.most_jump
+        if shifts[name] > psi_threshold(*both) and max(share_gained(*both)) >= settings.most_jump
     ]
     before, now = case.rates
     # Three standard deviations of the rows' own rate, and the factor allowed.

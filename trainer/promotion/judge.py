@@ -10,7 +10,7 @@ from streamscore.errors import BundleError
 from streamscore.models.load import load
 from streamscore.models.store import ModelStore
 from trainer.bundle import PROFILED, Scaled, Trained, profiles
-from trainer.data.part import Part, spread
+from trainer.data.part import Part, evenly_spaced
 from trainer.data.segments import fields_of, groups
 from trainer.evaluation.bootstrap import blocks_of
 from trainer.evaluation.thresholds import expected_alerts
@@ -78,7 +78,7 @@ def _case(candidate: Candidate, champion: Champion, settings: TrainingSettings) 
     before = (champion.bundle or bundle).manifest
     bins = before.profiles or bundle.manifest.profiles
     now, features = (
-        profiles(bundle.event_type, data.matrix[spread(parts.test, PROFILED)], bins),
+        profiles(bundle.event_type, data.matrix[evenly_spaced(parts.test, PROFILED)], bins),
         bundle.features.features,
     )
     rates = [float(data.labels[part].mean()) for part in (parts.train, parts.test)]

@@ -17,7 +17,7 @@ from streamscore.archive.shadow import shadowed
 from streamscore.core.events.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
 from streamscore.models.store import Alias, ModelStore
-from trainer.data.ordered import ANSWER, Tally, answered
+from trainer.data.ordered import ANSWER, ReadCounts, answered
 from trainer.evaluation.bootstrap import blocks_of
 from trainer.evaluation.thresholds import expected_alerts
 from trainer.promotion.gates import Case, Gate, Verdict, promise, shadow_gates, verdict
@@ -148,7 +148,7 @@ def _mature(archive: Archive, event_type: EventType, models: tuple[str, str]) ->
     """What both models said of events old enough to be answered, by the rule that training has."""
     names = [event_type.entities[0], "risk", "champion_risk", ANSWER]
     first = [pc.min(table["occurred_at"]).as_py() for table in shadowed(archive, event_type, models)]
-    maturity, tally = event_type.maturity // timedelta(microseconds=1), Tally()
+    maturity, tally = event_type.maturity // timedelta(microseconds=1), ReadCounts()
     kept = [pa.table({name: pa.array([], pa.bool_() if name == ANSWER else pa.null()) for name in names})]
     if first:
         labels = archive.labels(TOLD, Rows(since=min(first)))

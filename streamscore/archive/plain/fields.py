@@ -5,6 +5,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from streamscore.core.events.field import unwrapped
+
 TEXT, NUMBER, WHOLE, FLAG, TIME = range(5)
 # So many digits are a float64 exactly, and so is the power of ten of as many: then their quotient is the nearest.
 DIGITS, WHOLE_DIGITS = 15, 18
@@ -50,12 +52,8 @@ def plan(struct: type[msgspec.Struct]) -> Plan | None:
 
 def _field(kind: msgspec.inspect.Type) -> tuple[int, float, float] | None:
     """A field's kind, least and most; None when there is more to it."""
-    while isinstance(kind, msgspec.inspect.Metadata):
-        kind = kind.type
+    kind, _ = unwrapped(kind)
     match kind:
-        case msgspec.inspect.UnionType(types=types):
-            some = [one for one in types if not isinstance(one, msgspec.inspect.NoneType)]
-            return _field(some[0]) if len(some) == 1 else None
         case msgspec.inspect.StrType(pattern=None, min_length=least, max_length=most):
             return TEXT, least or 0, np.inf if most is None else most
         case msgspec.inspect.FloatType(multiple_of=None) | msgspec.inspect.IntType(multiple_of=None):

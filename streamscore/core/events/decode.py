@@ -47,6 +47,14 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     ignored: int = 0
 
 
+# By these getters a pass over many entries stays in C.
+entry_partition = attrgetter("record.topic", "record.partition")
+entry_offset = attrgetter("record.offset")
+entry_coordinates = attrgetter("record.topic", "record.partition", "record.offset")
+entry_timestamp = attrgetter("record.timestamp")
+entry_event = attrgetter("event")
+
+
 class Limits(NamedTuple):
     """What is refused before and after parsing: bytes of key and value, seconds ahead of the clock."""
 

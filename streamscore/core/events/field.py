@@ -1,7 +1,7 @@
-"""What travels: a record is bytes with Kafka coordinates, an event is what those bytes said.
+"""The fields of an event, as its struct declares them, and how their values become columns.
 
-An event is declared once, as a msgspec Struct whose field annotations carry everything that
-decoding, features and privacy need to know. Nothing here knows Kafka, files or clocks.
+An event is declared once, as a msgspec Struct. Its annotations carry everything that decoding, features,
+files and privacy need to know. Nothing here knows Kafka, files or clocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,6 +37,7 @@ class Field:
     value; an open one takes it, with the code UNKNOWN. `quoted` says whether JSON writes the
     field's values between quotation marks, `ranged` whether a number has a least and a largest value;
     `largest` is the largest magnitude it then has. `whole` tells integers, `nullable` what may be None.
+    `value_type` is str, int, float, bool or datetime.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Field:
     largest: float | None
     whole: bool
     nullable: bool
+    value_type: type
 
 
 def known(*values: str | int) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def declared_fields(struct: type[msgspec.Struct]) -> tuple[Field, ...]:
 
 
 def _declared(field: msgspec.inspect.Field) -> Field:
-    kind, extra = _unwrapped(field.type)
+    kind, extra = unwrapped(field.type)
     closed = isinstance(kind, msgspec.inspect.LiteralType)
     values = kind.values if isinstance(kind, msgspec.inspect.LiteralType) else extra.get("known", ())
     text = isinstance(values[0], str) if values else isinstance(kind, _QUOTED)
@@ -92,6 +94,7 @@ def _declared(field: msgspec.inspect.Field) -> Field:
         largest=_largest(kind),
         whole=isinstance(kind, msgspec.inspect.IntType) or (bool(values) and not text),
         nullable=_nullable(field.type),
+        value_type=type(values[0]) if values else _VALUE_TYPES[type(kind)],
     )
 
 
@@ -112,7 +115,7 @@ def _nullable(kind: msgspec.inspect.Type) -> bool:
     return isinstance(kind, msgspec.inspect.UnionType) and kind.includes_none
 
 
-def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, dict[str, Any]]:
+def unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, dict[str, Any]]:
     """A field's own type and what its Meta declares, without `| None` and without the Meta."""
     extra: dict[str, Any] = {}
     while isinstance(kind, msgspec.inspect.Metadata | msgspec.inspect.UnionType):
@@ -120,7 +123,10 @@ def _unwrapped(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, dict[s
             extra |= kind.extra or {}
             kind = kind.type
         else:
-            (kind,) = (t for t in kind.types if not isinstance(t, msgspec.inspect.NoneType))
+            others = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
+            if len(others) > 1:
+                break
+            kind = others[0]
     return kind, extra
 
 
@@ -131,6 +137,13 @@ _PLAIN_KINDS: dict[type, FieldKind] = {
     msgspec.inspect.IntType: "number",
     msgspec.inspect.BoolType: "number",
     msgspec.inspect.StrType: "text",
+}
+_VALUE_TYPES: dict[type, type] = {
+    msgspec.inspect.DateTimeType: datetime,
+    msgspec.inspect.FloatType: float,
+    msgspec.inspect.IntType: int,
+    msgspec.inspect.BoolType: bool,
+    msgspec.inspect.StrType: str,
 }
 
 

@@ -16,15 +16,14 @@ from operator import attrgetter
 
 import numpy as np
 
-from streamscore.core.events.decode import Entry
+from streamscore.core.events.decode import Entry, entry_partition, entry_timestamp
 from streamscore.core.events.record import Partition
 
-_partition, _at = attrgetter("record.topic", "record.partition"), attrgetter("at")
-_timestamp = attrgetter("record.timestamp")
+_at = attrgetter("at")
 
 
 @dataclass
-class Lane:
+class PartitionBuffer:
     """The buffered entries of one partition; `times` is the running maximum of their times."""
 
     entries: list[Entry] = field(default_factory=list)
@@ -51,7 +50,7 @@ class Lane:
 
     def arrivals(self, count: int) -> list[int]:
         """The running maximum of the records' timestamps."""
-        return list(accumulate(map(_timestamp, self.entries[:count]), max))
+        return list(accumulate(map(entry_timestamp, self.entries[:count]), max))
 
     def take(self, count: int) -> list[Entry]:
         taken = self.entries[:count]
@@ -63,14 +62,14 @@ class EventTimeOrder:
     """The buffer between reading and scoring, for the partitions of one event type."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Partition, Lane] = {}
+        self._lanes: dict[Partition, PartitionBuffer] = {}
 
     def __len__(self) -> int:
         return sum(len(lane.entries) for lane in self._lanes.values())
 
     def add(self, partition: Partition) -> None:
         """Begin to wait for a partition."""
-        self._lanes[partition] = Lane()
+        self._lanes[partition] = PartitionBuffer()
 
     def drop(self, partition: Partition) -> None:
         """Forget a partition and what is buffered of it: another worker will read it again."""
@@ -78,7 +77,7 @@ class EventTimeOrder:
 
     def push(self, entries: Sequence[Entry]) -> None:
         """Buffer entries, per partition in the order of their offsets; unknown partitions are dropped."""
-        for partition, run in groupby(entries, _partition):
+        for partition, run in groupby(entries, entry_partition):
             lane = self._lanes.get(partition)
             if lane is not None:
                 lane.extend(list(run))
@@ -117,7 +116,7 @@ class EventTimeOrder:
         return min((lane.newest for partition, lane in self._lanes.items() if partition in more), default=float("inf"))
 
     @staticmethod
-    def _merge(heads: list[tuple[Lane, int]], limit: int) -> list[Entry]:
+    def _merge(heads: list[tuple[PartitionBuffer, int]], limit: int) -> list[Entry]:
         """The first `limit` of several sorted heads, ties of the last one included."""
         times = np.concatenate([lane.times[:count] for lane, count in heads])
         owner = np.repeat(np.arange(len(heads)), [count for _, count in heads])

@@ -7,13 +7,13 @@ import numpy as np
 
 from streamscore.core.events.aggregate import Aggregate, AggregateKind
 from streamscore.core.history.arena import Arena
-from streamscore.core.history.measure import Measure, deviation
+from streamscore.core.history.measure import SumColumn, deviation
 from streamscore.core.history.sliding import NONE, different, in_passes, largest
 
 SECOND = 1_000_000  # µs
 
 
-class View(NamedTuple):
+class Windows(NamedTuple):
     """What an aggregate is made of: slots [low, high) of each row's window in an arena with these measures.
 
     `at` and `added` are the rows' own times and what they themselves add; `positives` are the
@@ -21,7 +21,7 @@ class View(NamedTuple):
     """
 
     arena: Arena
-    measures: tuple[Measure, ...]
+    measures: tuple[SumColumn, ...]
     low: np.ndarray
     high: np.ndarray
     at: np.ndarray
@@ -29,9 +29,9 @@ class View(NamedTuple):
     positives: np.ndarray
 
 
-def answer(aggregate: Aggregate, view: View) -> np.ndarray:
+def compute(aggregate: Aggregate, view: Windows) -> np.ndarray:
     """float64 (rows,): an aggregate's number for each row."""
-    return _ANSWERS[aggregate.kind](aggregate, view)
+    return _KINDS[aggregate.kind](aggregate, view)
 
 
 def _itself(aggregate: Aggregate) -> bool:
@@ -39,15 +39,15 @@ def _itself(aggregate: Aggregate) -> bool:
     return aggregate.current and not aggregate.delay
 
 
-def _events(aggregate: Aggregate, view: View) -> np.ndarray:
+def _events(aggregate: Aggregate, view: Windows) -> np.ndarray:
     return view.high - view.low + _itself(aggregate)
 
 
-def _count(aggregate: Aggregate, view: View) -> np.ndarray:
+def _count(aggregate: Aggregate, view: Windows) -> np.ndarray:
     return _events(aggregate, view).astype(np.float64)
 
 
-def _total(aggregate: Aggregate, view: View, measure: Measure) -> np.ndarray:
+def _total(aggregate: Aggregate, view: Windows, measure: SumColumn) -> np.ndarray:
     """int64 (rows,): the sum of a measure over each window."""
     column = view.measures.index(measure)
     sums = view.arena.sums[:, column]
@@ -55,33 +55,33 @@ def _total(aggregate: Aggregate, view: View, measure: Measure) -> np.ndarray:
     return total + view.added[:, column] if _itself(aggregate) else total
 
 
-def _value(aggregate: Aggregate) -> Measure:
-    return Measure("value", aggregate.value, aggregate.decimals)
+def _value(aggregate: Aggregate) -> SumColumn:
+    return SumColumn("value", aggregate.value, aggregate.decimals)
 
 
-def _given(aggregate: Aggregate, view: View) -> np.ndarray:
+def _given(aggregate: Aggregate, view: Windows) -> np.ndarray:
     """int64 (rows,): how many events of each window have the value; all, where it is required."""
-    measure = Measure("given", aggregate.value)
+    measure = SumColumn("given", aggregate.value)
     return _total(aggregate, view, measure) if measure in view.measures else _events(aggregate, view)
 
 
-def _sum(aggregate: Aggregate, view: View) -> np.ndarray:
+def _sum(aggregate: Aggregate, view: Windows) -> np.ndarray:
     return _total(aggregate, view, _value(aggregate)) / 10**aggregate.decimals
 
 
-def _mean(aggregate: Aggregate, view: View) -> np.ndarray:
+def _mean(aggregate: Aggregate, view: Windows) -> np.ndarray:
     return _share(_total(aggregate, view, _value(aggregate)), _given(aggregate, view) * 10**aggregate.decimals, np.nan)
 
 
-def _std(aggregate: Aggregate, view: View) -> np.ndarray:
-    high, low = (_total(aggregate, view, Measure(kind, aggregate.value, aggregate.decimals)) for kind in _LIMBS)
+def _std(aggregate: Aggregate, view: Windows) -> np.ndarray:
+    high, low = (_total(aggregate, view, SumColumn(kind, aggregate.value, aggregate.decimals)) for kind in _LIMBS)
     total = _total(aggregate, view, _value(aggregate))
     return deviation(_given(aggregate, view), total, high, low) / 10**aggregate.decimals
 
 
-def _extreme(aggregate: Aggregate, view: View) -> np.ndarray:
+def _extreme(aggregate: Aggregate, view: Windows) -> np.ndarray:
     """The largest or smallest value."""
-    value, given, optional = view.measures.index(_value(aggregate)), Measure("given", aggregate.value), NONE
+    value, given, optional = view.measures.index(_value(aggregate)), SumColumn("given", aggregate.value), NONE
     own = view.added[:, value].astype(np.float64)
     if given in view.measures:
         optional = view.measures.index(given)
@@ -94,20 +94,20 @@ def _extreme(aggregate: Aggregate, view: View) -> np.ndarray:
     return found / 10**aggregate.decimals
 
 
-def _distinct(aggregate: Aggregate, view: View) -> np.ndarray:
-    column = view.measures.index(Measure("code", aggregate.value))
+def _distinct(aggregate: Aggregate, view: Windows) -> np.ndarray:
+    column = view.measures.index(SumColumn("code", aggregate.value))
     own = view.added[:, column] * _itself(aggregate)
     order = in_passes(view.low, view.high)
     return different(view.arena.sums, column, (view.low, view.high), own, order)
 
 
-def _since_last(_: Aggregate, view: View) -> np.ndarray:
+def _since_last(_: Aggregate, view: Windows) -> np.ndarray:
     there = view.high > view.low
     last = view.arena.at[np.where(there, view.high - 1, 0)]
     return np.where(there, (view.at - last) / SECOND, np.nan)
 
 
-def _risk(aggregate: Aggregate, view: View) -> np.ndarray:
+def _risk(aggregate: Aggregate, view: Windows) -> np.ndarray:
     return _share(view.positives, _events(aggregate, view), 0.0)
 
 
@@ -116,7 +116,7 @@ def _share(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
 
 
 _LIMBS: tuple[Literal["high"], Literal["low"]] = ("high", "low")
-_ANSWERS: dict[AggregateKind, Callable[[Aggregate, View], np.ndarray]] = {
+_KINDS: dict[AggregateKind, Callable[[Aggregate, Windows], np.ndarray]] = {
     "count": _count,
     "sum": _sum,
     "mean": _mean,

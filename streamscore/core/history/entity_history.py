@@ -15,11 +15,12 @@ import numpy as np
 from streamscore.core.events.aggregate import raw
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import Columns
-from streamscore.core.history.aggregates import View, answer
+from streamscore.core.events.record import NEVER
+from streamscore.core.history.aggregates import Windows, compute
 from streamscore.core.history.arena import NEW, REFUSED, SEEN
 from streamscore.core.history.identity import key_hashes, widened, words
-from streamscore.core.history.label_timeline import Labels
-from streamscore.core.history.measure import Measure, added, measures
+from streamscore.core.history.label_timeline import LabelTimeline
+from streamscore.core.history.measure import SumColumn, added, measures
 from streamscore.core.history.timeline import Entity, Keyed, Part, Timeline
 
 # Entities looked at for each event that came. Of ever new ones, as many are then idle as are not.
@@ -61,12 +62,12 @@ class Key:
     def __init__(self, event_type: EventType, entity: Entity, words_of_id: int, most: int) -> None:
         self.entity, self.aggregates = entity, tuple(a for a in event_type.history if a.entity == entity)
         missing = {field.name for field in event_type.fields if field.nullable}
-        self.measures: tuple[Measure, ...] = measures(self.aggregates, missing)
+        self.measures: tuple[SumColumn, ...] = measures(self.aggregates, missing)
         spans = [(aggregate.delay, aggregate.window) for aggregate in self.aggregates]
         self._span_of = {span: number for number, span in enumerate(dict.fromkeys(spans))}
         self._spans = np.array([[_micros(part) for part in span] for span in self._span_of], np.int64)
         self.timeline = Timeline(words_of_id, len(self.measures), most)
-        self.labels = Labels(self.timeline) if any(a.kind == "risk" for a in self.aggregates) else None
+        self.labels = LabelTimeline(self.timeline) if any(a.kind == "risk" for a in self.aggregates) else None
 
     def added(self, columns: Columns, rows: int) -> np.ndarray:
         """int64 (rows, measures): what events add to this key's timeline."""
@@ -83,8 +84,8 @@ class Key:
         arena, found = self.timeline.arena, {}
         for aggregate in self.aggregates:
             span = self._span_of[aggregate.delay, aggregate.window]
-            view = View(arena, self.measures, low[span], high[span], rows.at, own, positives[span])
-            found[aggregate.name] = answer(aggregate, view)
+            view = Windows(arena, self.measures, low[span], high[span], rows.at, own, positives[span])
+            found[aggregate.name] = compute(aggregate, view)
         return found
 
 
@@ -95,7 +96,7 @@ class EntityHistory:
         declared = event_type.history
         self.horizon = _micros(max((a.window + a.delay for a in declared), default=timedelta(0)) + bounds.slack)
         # Events and labels of events up to this time (µs) are beyond every window still asked for.
-        self.bound = -(1 << 62)
+        self.bound = -NEVER
         self.tally = Tally()
         self._words = 1  # int64 that make an event's id, so far
         self._keys = [

@@ -22,7 +22,7 @@ NONE = -1
 _NONE = np.empty(0, np.int64)
 
 
-class Labels:
+class LabelTimeline:
     """The labels of the events of a timeline."""
 
     def __init__(self, events: Timeline) -> None:

@@ -19,7 +19,7 @@ HALF = 19
 MASK = (1 << HALF) - 1
 
 
-class Measure(NamedTuple):
+class SumColumn(NamedTuple):
     """One summed column: a field's value, 1 where it is given, a limb of its square, or its hash as an id."""
 
     kind: Literal["value", "given", "high", "low", "code"]
@@ -27,22 +27,22 @@ class Measure(NamedTuple):
     decimals: int = 0
 
 
-def measures(aggregates: Sequence[Aggregate], nullable: Collection[str]) -> tuple[Measure, ...]:
+def measures(aggregates: Sequence[Aggregate], nullable: Collection[str]) -> tuple[SumColumn, ...]:
     """The columns that aggregates need, each once; `nullable` are the fields that may be missing."""
-    found: list[Measure] = []
+    found: list[SumColumn] = []
     for aggregate in aggregates:
         if aggregate.kind == "distinct":
-            found.append(Measure("code", aggregate.value))
+            found.append(SumColumn("code", aggregate.value))
         elif aggregate.kind in MEASURED:
-            found.append(Measure("value", aggregate.value, aggregate.decimals))
-            found += [Measure("given", aggregate.value)] if aggregate.value in nullable else []
+            found.append(SumColumn("value", aggregate.value, aggregate.decimals))
+            found += [SumColumn("given", aggregate.value)] if aggregate.value in nullable else []
         if aggregate.kind == "std":
-            found.append(Measure("high", aggregate.value, aggregate.decimals))
-            found.append(Measure("low", aggregate.value, aggregate.decimals))
+            found.append(SumColumn("high", aggregate.value, aggregate.decimals))
+            found.append(SumColumn("low", aggregate.value, aggregate.decimals))
     return tuple(dict.fromkeys(found))
 
 
-def added(measure: Measure, columns: Columns) -> np.ndarray:
+def added(measure: SumColumn, columns: Columns) -> np.ndarray:
     """int64 (rows,): what each event adds to a measure; a value that is missing adds 0."""
     if measure.kind == "code":
         return hashes(columns[raw(measure.field)]).view(np.int64)

@@ -27,7 +27,7 @@ _escape = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL
 _binary = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-def mention(identity: str | int) -> Callable[[bytes], bool]:
+def mentions(identity: str | int) -> Callable[[bytes], bool]:
     """The function that tells whether bytes, the key or value of a record, may name this entity.
 
     Not found is an id that is cut off itself, compressed, encrypted or in base64, or a number of a binary format.
@@ -45,10 +45,10 @@ def _word(text: str) -> Callable[[str], bool]:
 
 
 def _number_of(value: Decimal) -> Callable[[str], bool]:
-    return lambda found: any(_is(number, value) for number in _number.findall(_time.sub(" ", found)))
+    return lambda found: any(_same_number(number, value) for number in _number.findall(_time.sub(" ", found)))
 
 
-def _is(number: str, value: Decimal) -> bool:
+def _same_number(number: str, value: Decimal) -> bool:
     try:
         return Decimal(number.rstrip("eE+-")) == value
     except DecimalException:  # an exponent that no number has

@@ -67,7 +67,7 @@ class Pseudonyms:
     def columns(self, event_type: EventType, columns: Columns) -> Columns:
         """The columns of events or labels with the entities' pseudonyms for their raw ids: what a history takes."""
         found = dict(columns)
-        for entity in renamed(event_type):
+        for entity in pseudonymised(event_type):
             ids = columns.get(raw(entity.name), ())
             if len(ids):
                 listed = ids.tolist() if isinstance(ids, np.ndarray) else ids
@@ -75,16 +75,16 @@ class Pseudonyms:
         return found
 
 
-def renamed(event_type: EventType) -> Iterable[Field]:
+def pseudonymised(event_type: EventType) -> Iterable[Field]:
     """The fields of an event type that hold pseudonyms where they are kept: its entities, never its `event_id`."""
     return (entity for entity in event_type.fields if entity.name in event_type.entities and entity.name != "event_id")
 
 
-def unfit(event_type: EventType) -> str | None:
+def why_not(event_type: EventType) -> str | None:
     """Why the entities of an event type cannot have pseudonyms, or None."""
     hints = get_type_hints(event_type.struct, include_extras=True)
     read = {name for feature in event_type.features.features for name in feature.fields} | measured(event_type.history)
-    for entity in renamed(event_type):
+    for entity in pseudonymised(event_type):
         if entity.kind != "text" and not (entity.kind == "number" and entity.whole):
             return f"{entity.name} is neither a text nor an integer"
         if entity.name in read:
@@ -97,7 +97,7 @@ def unfit(event_type: EventType) -> str | None:
     return None
 
 
-def misnamed(found: str | None, ours: str | None) -> str | None:
+def wrong_key(found: str | None, ours: str | None) -> str | None:
     """Why what was kept under one key's names, or under none, cannot be used with another's; None where it can."""
     if found == ours:
         return None

@@ -4,7 +4,6 @@ Only plain numbers and declarations are kept here; the network stays in its `.ke
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -14,7 +13,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from streamscore.core.events.decode import Limits, decode
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.feature import FeatureSet
-from streamscore.core.events.record import Record
+from streamscore.core.events.record import END_OF_TIME, Record
 from streamscore.core.history.entity_history import among_themselves
 from streamscore.core.scoring.bins import Bins, bins_of
 from streamscore.core.scoring.profile import Profile
@@ -125,7 +124,7 @@ def comparable(model: Manifest, features: FeatureSet) -> dict[str, Profile]:
 def golden_matrix(event_type: EventType, features: FeatureSet, events: list[bytes]) -> np.ndarray:
     """The feature matrix of golden events, computed by the road that live events take; their history is they alone."""
     records = [Record("golden", 0, i, -1, None, event, None) for i, event in enumerate(events)]
-    entries = decode(event_type, records, _END_OF_TIME, Limits(max_bytes=1 << 20))
+    entries = decode(event_type, records, END_OF_TIME, Limits(max_bytes=1 << 20))
     events_only = [entry.event for entry in entries if entry.event is not None]
     columns = among_themselves(event_type, event_type.columns(events_only))
     return features.matrix(columns, len(events_only))
@@ -146,6 +145,3 @@ def disagreement(bundle: Bundle, golden: Golden) -> str | None:
     if not distance <= RISK_TOLERANCE:
         return f"golden risks differ by {distance:.2g}, {RISK_TOLERANCE:g} allowed"
     return None
-
-
-_END_OF_TIME = datetime.fromisoformat("9999-01-01T00:00:00+00:00")

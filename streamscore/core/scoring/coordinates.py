@@ -2,20 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import compress
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from streamscore.core.events.decode import Entry
+from streamscore.core.events.decode import Entry, entry_offset, entry_partition
 from streamscore.core.events.field import Columns
-from streamscore.core.events.record import Partition
-
-# Beyond every offset: of a partition that nobody here scores.
-NEVER = 1 << 62
+from streamscore.core.events.record import NEVER, Partition
 
 
-class Located(NamedTuple):
+class Coordinates(NamedTuple):
     """Where a batch's records stand: the partitions it has, the number among them and the offset of each row."""
 
     partitions: list[Partition]
@@ -37,16 +33,13 @@ class Located(NamedTuple):
         return first.tolist(), last.tolist()
 
 
-def located(entries: Sequence[Entry]) -> Located:
+def coordinates_of(entries: Sequence[Entry]) -> Coordinates:
     """Where entries stand, looked at once: a tuple for each is what costs."""
-    partitions = list(map(_partition, entries))
+    partitions = list(map(entry_partition, entries))
     numbers = {partition: number for number, partition in enumerate(dict.fromkeys(partitions))}
     rows = len(entries)
     number = np.fromiter(map(numbers.__getitem__, partitions), np.int64, rows)
-    return Located(list(numbers), number, np.fromiter(map(_offset, entries), np.int64, rows))
-
-
-_partition, _offset = attrgetter("record.topic", "record.partition"), attrgetter("record.offset")
+    return Coordinates(list(numbers), number, np.fromiter(map(entry_offset, entries), np.int64, rows))
 
 
 def of_kind(entries: Sequence[Entry], kinds: Sequence[type], kind: type) -> Sequence[Entry]:
@@ -58,7 +51,7 @@ def of_kind(entries: Sequence[Entry], kinds: Sequence[type], kind: type) -> Sequ
 
 
 def from_offsets(entries: Sequence[Entry], offsets: Mapping[Partition, int]) -> list[Entry]:
-    return list(compress(entries, located(entries).since(offsets, otherwise=NEVER).tolist()))
+    return list(compress(entries, coordinates_of(entries).since(offsets, otherwise=NEVER).tolist()))
 
 
 def select_rows(columns: Columns, mask: np.ndarray) -> Columns:

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from streamscore.core.events.decode import DeadLetter, Entry
+from streamscore.core.events.decode import DeadLetter, Entry, entry_partition, entry_timestamp
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import UNKNOWN, Columns
 from streamscore.core.events.record import Headers, Partition, Record
@@ -43,12 +43,7 @@ FeaturesOf = Literal["off", "alerts", "all"]
 DEAD_LETTER = "streamscore.dead_letter."
 TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 _encode = msgspec.json.Encoder().encode
-# Of an entry; by these, a pass over a batch stays in C.
-_partition, _timestamp, _ignored = (
-    attrgetter("record.topic", "record.partition"),
-    attrgetter("record.timestamp"),
-    attrgetter("ignored"),
-)
+_ignored = attrgetter("ignored")
 
 
 @dataclass(frozen=True)
@@ -154,7 +149,7 @@ def conclude(
         risks=judged.risks,
         bands=judged.band,
         refused=[entry.dead_letter for entry in refused if entry.dead_letter],
-        timestamps=np.fromiter(map(_timestamp, entries), np.int64, len(entries)),
+        timestamps=np.fromiter(map(entry_timestamp, entries), np.int64, len(entries)),
         unknown_values=_unknown_values(bundle.event_type, prepared.columns, valid),
         ignored_fields=sum(map(_ignored, valid)),
         binned=binned(bundle.bins, prepared.matrix, judged.risks) if bundle.bins.profiles else None,
@@ -202,7 +197,7 @@ def dead_letter_message(record: Record, dead_letter: DeadLetter) -> Message:
 
 def next_offsets(entries: Sequence[Entry]) -> dict[Partition, int]:
     """The offset after the last entry of each partition; entries keep the order of their partition."""
-    last = dict(zip(map(_partition, entries), entries, strict=True))
+    last = dict(zip(map(entry_partition, entries), entries, strict=True))
     return {partition: entry.record.offset + 1 for partition, entry in last.items()}
 
 

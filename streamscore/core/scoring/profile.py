@@ -41,19 +41,19 @@ def edges(values: np.ndarray) -> tuple[float, ...]:
     return tuple(found.tolist())
 
 
-def counted(values: np.ndarray, at: tuple[float, ...]) -> Profile:
+def histogram(values: np.ndarray, at: tuple[float, ...]) -> Profile:
     """Values, float (rows,), counted in the bins of these edges."""
     missing = np.isnan(values)
     bins = np.searchsorted(np.array(at, np.float64), values[~missing].astype(np.float64), side="right")
     return Profile(at, (*np.bincount(bins, minlength=len(at) + 1).tolist(), int(missing.sum())))
 
 
-def together(some: Profile, more: Profile) -> Profile:
+def merged(some: Profile, more: Profile) -> Profile:
     """Both, counted in the same bins."""
     return Profile(some.edges, tuple(a + b for a, b in zip(some.counts, more.counts, strict=True)))
 
 
-def stability(reference: Profile, found: Profile) -> float:
+def psi(reference: Profile, found: Profile) -> float:
     """The population stability index of counts in the same bins: 0 where the shares are equal.
 
     Half a row is added to each bin, so that an empty one does not make it infinite.
@@ -63,7 +63,7 @@ def stability(reference: Profile, found: Profile) -> float:
     return float(((now - before) * np.log(now / before)).sum())
 
 
-def unusual(reference: Profile, found: Profile) -> float:
+def psi_threshold(reference: Profile, found: Profile) -> float:
     """The index from which on a shift is more than chance: of equal populations one in a thousand exceeds it.
 
     Of n and m rows the index is about (1/n + 1/m) times a chi-square of as many degrees of freedom as bins less one
@@ -74,7 +74,7 @@ def unusual(reference: Profile, found: Profile) -> float:
     return max(LEAST, quantile * (1 / max(1, reference.rows) + 1 / max(1, found.rows)))
 
 
-def gained(before: Profile, now: Profile) -> np.ndarray:
+def share_gained(before: Profile, now: Profile) -> np.ndarray:
     """float64 (bins,): the share of values that each bin gained."""
     shares = [np.array(profile.counts) / max(1, profile.rows) for profile in (before, now)]
     return shares[1] - shares[0]
@@ -82,7 +82,7 @@ def gained(before: Profile, now: Profile) -> np.ndarray:
 
 def change(before: Profile, now: Profile, names: Mapping[int, str] = MappingProxyType({})) -> str:
     """Where most values went, in words; `names` says what values stand for that are codes."""
-    place = int(np.argmax(gained(before, now)))
+    place = int(np.argmax(share_gained(before, now)))
     was, now_is = (profile.counts[place] / max(1, profile.rows) for profile in (before, now))
     if place == len(before.counts) - 1:
         where = "it is missing"

@@ -10,29 +10,27 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import compress
-from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from streamscore.core.events.decode import Entry
+from streamscore.core.events.decode import Entry, entry_coordinates, entry_event, entry_partition
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.field import Columns
 from streamscore.core.events.label import label_columns, label_type
-from streamscore.core.events.record import Partition
+from streamscore.core.events.record import NEVER, Offset, Partition
 from streamscore.core.history.entity_history import Bounds, EntityHistory
 from streamscore.core.history.timeline import Keyed
 from streamscore.core.privacy.pseudonym import Pseudonyms
 from streamscore.core.scoring.bundle import Bundle
-from streamscore.core.scoring.coordinates import NEVER, Located, from_offsets, located, of_kind, select_rows
+from streamscore.core.scoring.coordinates import Coordinates, coordinates_of, from_offsets, of_kind, select_rows
 from streamscore.core.scoring.pipeline import Prepared
 
 # Repeated events remembered before those are forgotten that are committed, or beyond the horizon.
 MOST_REPEATED = 100_000
 # Offsets between two whose event's time is kept: to know how old an event may be that is read again.
 STEP = 1000
-Place = tuple[str, int, int]
 
 
 class Step(NamedTuple):
@@ -42,7 +40,7 @@ class Step(NamedTuple):
     at: float
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """Where a past stands, beside the rows of its history, in lists that a file can hold.
 
     `folded` and `needed` are the next offsets to fold and the ones that the group had committed: nothing before
@@ -50,9 +48,9 @@ class Standing(msgspec.Struct, frozen=True):
     of their event.
     """
 
-    folded: list[Place]
-    reached: list[Place]
-    needed: list[Place]
+    folded: list[Offset]
+    reached: list[Offset]
+    needed: list[Offset]
     steps: list[tuple[str, int, int, float]]
     repeated: list[tuple[str, int, int, float]]
     cut: list[Partition]
@@ -61,7 +59,7 @@ class Standing(msgspec.Struct, frozen=True):
     bound: int
 
 
-class Past:
+class StreamHistory:
     """The history of one event type's stream. Used from one thread."""
 
     def __init__(
@@ -76,13 +74,13 @@ class Past:
         With `pseudonyms` the history knows entities by these, as an archive that has them does.
         """
         self.event_type, self.labels, self._pseudonyms = event_type, label_type(event_type), pseudonyms
-        self.history = EntityHistory(event_type, bounds)
+        self.by_entity = EntityHistory(event_type, bounds)
         # The next offset of each partition that is not folded yet.
         self.folded = dict(begun)
         # Partitions whose beginning is not kept any more, until their first record says since when they are known.
         self._cut = {partition for partition, offset in begun.items() if offset > 0}
         self._complete_since = 0.0
-        self._repeated: dict[Place, float] = {}  # and when they occurred
+        self._repeated: dict[Offset, float] = {}  # and when they occurred
         self._steps: dict[Partition, deque[Step]] = {}
         # Below these offsets an event may be in a history that was adopted: what is there already is no repetition.
         self._adopted: dict[Partition, int] = {}
@@ -94,7 +92,7 @@ class Past:
     @property
     def horizon(self) -> int:
         """µs: how far back events may still be asked for."""
-        return self.history.horizon
+        return self.by_entity.horizon
 
     @property
     def complete_since(self) -> float:
@@ -106,11 +104,11 @@ class Past:
 
     def prepare(self, entries: Sequence[Entry], bundle: Bundle, scored_from: Mapping[Partition, int]) -> Prepared:
         """Fold a released batch, and make ready for the model what stands in our partitions from an offset on."""
-        kinds = list(map(type, map(_event, entries)))
+        kinds = list(map(type, map(entry_event, entries)))
         self._fold_labels(of_kind(entries, kinds, self.labels.struct))
         events = of_kind(entries, kinds, self.event_type.struct)
-        columns = self.event_type.columns(list(map(_event, events)))
-        rows, stand = self.history.read(self._named(columns)), located(events)
+        columns = self.event_type.columns(list(map(entry_event, events)))
+        rows, stand = self.by_entity.read(self._named(columns)), coordinates_of(events)
         if events:
             self._fold(events, rows, stand)
         self._pass(of_kind(entries, kinds, type(None)))
@@ -118,24 +116,24 @@ class Past:
         valid = events if ours.all() else list(compress(events, ours.tolist()))
         if len(valid) < len(events):
             rows, columns = rows.taken(ours), select_rows(columns, ours)
-        columns = {**columns, **self.history.query(rows)}
+        columns = {**columns, **self.by_entity.query(rows)}
         return Prepared(
             entries=valid if len(valid) == len(entries) else from_offsets(entries, scored_from),
             valid=valid,
             columns=columns,
             matrix=bundle.features.matrix(columns, len(valid)),
-            duplicates={row for row, entry in enumerate(valid) if _place(entry) in self._repeated}
+            duplicates={row for row, entry in enumerate(valid) if entry_coordinates(entry) in self._repeated}
             if self._repeated
             else (),
             complete_since=datetime.fromtimestamp(self.complete_since, UTC),
         )
 
-    def _fold(self, events: Sequence[Entry], rows: Keyed, stand: Located) -> None:
+    def _fold(self, events: Sequence[Entry], rows: Keyed, stand: Coordinates) -> None:
         """Take in the events that are not in yet, and remember those that came before at another offset."""
         fresh = stand.since(self.folded, otherwise=0)
         if fresh.any():
             came = rows if fresh.all() else rows.taken(fresh)
-            taken = self.history.fold(came)
+            taken = self.by_entity.fold(came)
             self._note_repeated([events[row] for row in np.flatnonzero(fresh)[~taken].tolist()])
             times = came.at / 1e6
             self.late += int((times < self._newest).sum())
@@ -145,11 +143,11 @@ class Past:
 
     def _note_repeated(self, there: Sequence[Entry]) -> None:
         """Remember which events came before at another offset, of those that the history had already."""
-        repeated = [entry for entry in there if entry.record.offset >= self._adopted.get(_partition(entry), 0)]
-        self.history.tally.duplicates -= len(there) - len(repeated)
-        self._repeated |= {_place(entry): entry.at for entry in repeated}
+        repeated = [entry for entry in there if entry.record.offset >= self._adopted.get(entry_partition(entry), 0)]
+        self.by_entity.tally.duplicates -= len(there) - len(repeated)
+        self._repeated |= {entry_coordinates(entry): entry.at for entry in repeated}
 
-    def _note(self, events: Sequence[Entry], stand: Located) -> None:
+    def _note(self, events: Sequence[Entry], stand: Coordinates) -> None:
         """How far each partition is, and how old its events are there; entries keep the order of their partition."""
         for partition, first, last in zip(stand.partitions, *stand.ends(), strict=True):
             entry = events[first]
@@ -167,16 +165,16 @@ class Past:
     def _fold_labels(self, entries: Sequence[Entry]) -> None:
         if not entries:
             return
-        self.history.fold_labels(self._named(label_columns(self.labels, [entry.event for entry in entries])))
+        self.by_entity.fold_labels(self._named(label_columns(self.labels, [entry.event for entry in entries])))
         self.late_labels += sum(entry.at < self._newest for entry in entries)
         for entry in entries:
-            self._known_since(_partition(entry), entry.at)
+            self._known_since(entry_partition(entry), entry.at)
         self._pass(entries)
 
     def _pass(self, entries: Sequence[Entry]) -> None:
         """Records that need not be read again; of those that are no event nothing is kept."""
         for entry in entries:
-            partition = _partition(entry)
+            partition = entry_partition(entry)
             self.folded[partition] = max(self.folded.get(partition, 0), entry.record.offset + 1)
 
     def _named(self, columns: Columns) -> Columns:
@@ -196,14 +194,14 @@ class Past:
             if steps and offset < self.folded[partition]:
                 oldest = min(oldest, steps[0].at)
         came, self._since_forgotten = self._since_forgotten, 0
-        self.history.trim(int(oldest * 1e6), came)
+        self.by_entity.trim(int(oldest * 1e6), came)
         if len(self._repeated) > MOST_REPEATED:  # only what is not committed is read again
             kept = ((place, at) for place, at in self._repeated.items() if place[2] >= committed.get(place[:2], 0))
-            self._repeated = {place: at for place, at in kept if at * 1e6 > self.history.bound}
+            self._repeated = {place: at for place, at in kept if at * 1e6 > self.by_entity.bound}
 
-    def standing(self) -> Standing:
+    def standing(self) -> Checkpoint:
         """Where it stands now: noted before its history is copied, and again when the copy is complete."""
-        return Standing(
+        return Checkpoint(
             folded=[(*partition, offset) for partition, offset in self.folded.items()],
             # One that was adopted itself holds more than it has folded until it has caught up.
             reached=[(*p, max(offset, self._adopted.get(p, 0))) for p, offset in self.folded.items()],
@@ -213,10 +211,10 @@ class Past:
             cut=list(self._cut),
             complete_since=self._complete_since,
             newest=self._newest,
-            bound=self.history.bound,
+            bound=self.by_entity.bound,
         )
 
-    def resume(self, before: Standing, after: Standing) -> None:
+    def resume(self, before: Checkpoint, after: Checkpoint) -> None:
         """Go on where another stood before and after its history was copied into this one's.
 
         What that one folded meanwhile is read and folded again: it may be in the copy or not.
@@ -229,8 +227,4 @@ class Past:
             self._steps.setdefault((topic, partition), deque()).append(Step(offset, at))
         self._repeated = {(topic, partition, offset): at for topic, partition, offset, at in after.repeated}
         self._complete_since, self._newest = after.complete_since, before.newest
-        self.history.bound = after.bound
-
-
-_partition, _event = attrgetter("record.topic", "record.partition"), attrgetter("event")
-_place = attrgetter("record.topic", "record.partition", "record.offset")
+        self.by_entity.bound = after.bound

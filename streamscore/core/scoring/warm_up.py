@@ -8,16 +8,16 @@ from streamscore.core.events.aggregate import raw
 from streamscore.core.events.event_type import EventType
 from streamscore.core.history.entity_history import Cursor, EntityHistory
 from streamscore.core.scoring.bins import binned, bins_of
-from streamscore.core.scoring.profile import counted
+from streamscore.core.scoring.profile import histogram
 
 # More entities than an index has room for at first, so that it is seen to grow.
 WARMED = 256
 
 
-def warm(event_type: EventType) -> None:
+def warm_up(event_type: EventType) -> None:
     """Compile every kernel that this event type will need, by a history of made-up events."""
     binned(
-        bins_of("", {"risk": counted(np.zeros(1), (0.0,))}, {}), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+        bins_of("", {"risk": histogram(np.zeros(1), (0.0,))}, {}), np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
     )
     if not event_type.history:
         return

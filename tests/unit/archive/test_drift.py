@@ -20,7 +20,7 @@ from streamscore.cli.main import cli
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bundle import RISK, Manifest
 from streamscore.core.scoring.decision import Score
-from streamscore.core.scoring.profile import counted, edges
+from streamscore.core.scoring.profile import edges, histogram
 from streamscore.errors import BundleError, DataError
 from streamscore.files.as_of import Source
 from streamscore.files.features import write_features
@@ -132,7 +132,7 @@ def test_history_is_that_of_the_events_before(tmp_path: Path) -> None:
     told = pq.read_table(tmp_path / "features.parquet").to_pandas()
     inside = told[told["event_id"].isin(wanted)]
     profiles = {
-        name: counted(values := inside[name].to_numpy(np.float32), edges(values)) for name in WINDOWED.features.names
+        name: histogram(values := inside[name].to_numpy(np.float32), edges(values)) for name in WINDOWED.features.names
     }
     model = bundle(WINDOWED, StubScorer(by_amount)).manifest.model_copy(update={"profiles": profiles})
     found = drift(str(tmp_path / "archive"), WINDOWED, model, Rows(since=begin))

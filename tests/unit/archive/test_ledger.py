@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from streamscore.archive.delta import Overtaken, Table
-from streamscore.archive.ledger import Ledger, Roll
+from streamscore.archive.ledger import Roll, TopicProgress
 from streamscore.archive.rows import REFUSED
 from streamscore.core.events.record import Record
 from tests.unit.archive.test_delta import ONE, OTHER, offsets, rows
@@ -14,8 +14,8 @@ from tests.unit.archive.test_delta import ONE, OTHER, offsets, rows
 PLACES = ("refused", "events")
 
 
-def ledger(folder: Path) -> Ledger:
-    return Ledger([Table(str(folder / place)) for place in PLACES], PLACES)
+def ledger(folder: Path) -> TopicProgress:
+    return TopicProgress([Table(str(folder / place)) for place in PLACES], PLACES)
 
 
 def refused(first: int, count: int) -> pa.Table:

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from streamscore.archive.archiver import Archiver
 from streamscore.archive.delta import Table
-from streamscore.archive.ledger import Ledger, Roll
+from streamscore.archive.ledger import Roll, TopicProgress
 from streamscore.archive.read import Archive, columns
 from streamscore.archive.routes import routes
 from streamscore.cli.main import cli
@@ -57,7 +57,7 @@ def write(url: Path, topic: str, values: Sequence[bytes], key: str | None = KEY)
     """Write records of a topic as an archiver does, in one roll."""
     route = routes(given(key))[topic]
     tables = [Table(str(url / place), naming=naming(given(key))) for place in route.tables]
-    ledger = Ledger(tables, route.tables)
+    ledger = TopicProgress(tables, route.tables)
     start = ledger.begin([(topic, 0)]).get((topic, 0), 0)
     records = [Record(topic, 0, start + row, 0, PERSON.encode(), value, None) for row, value in enumerate(values)]
     roll = Roll()
@@ -232,10 +232,10 @@ def test_an_event_type_whose_ids_can_have_none_is_refused(monkeypatch: pytest.Mo
     """By archiver and worker, before a record is read; without a key it is archived as it is."""
     kind = msgspec.defstruct("Narrow", [("event_id", str), ("occurred_at", datetime), ("who", bool)])
     narrow = EventType("narrow", kind, ("who",), FeatureSet(()), "bad")
-    monkeypatch.setattr("streamscore.archive.routes.find", lambda _: narrow)
+    monkeypatch.setattr("streamscore.archive.routes.find_event_type", lambda _: narrow)
     with pytest.raises(SettingsError, match="narrow events, who is neither"):
         routes(given(KEY))
-    monkeypatch.setattr("streamscore.worker.startup.find", lambda _: narrow)
+    monkeypatch.setattr("streamscore.worker.startup.find_event_type", lambda _: narrow)
     with pytest.raises(SettingsError, match="narrow events, who is neither"):
         event_types(given(KEY))
     assert routes(given(None))
@@ -252,7 +252,7 @@ def test_the_archiver_writes_with_its_key(tmp_path: Path) -> None:
 
 def test_snapshots_go_with_the_person(url: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of an event type that has a history, also where the archive has none of it; those of others stay."""
-    monkeypatch.setattr("streamscore.archive.erase.find", lambda _: TYPE)
+    monkeypatch.setattr("streamscore.archive.erase.find_event_type", lambda _: TYPE)
     places = [tmp_path / "snapshots" / name / "20260101T000000-a" for name in (TYPE.name, "other")]
     for place in places:
         place.mkdir(parents=True)

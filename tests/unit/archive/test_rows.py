@@ -172,7 +172,9 @@ def test_each_topic_has_its_route() -> None:
 
 def test_the_name_of_a_type_is_that_of_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that leads elsewhere is refused."""
-    monkeypatch.setattr("streamscore.archive.routes.find", lambda _: replace(TRANSACTION, name="../elsewhere"))
+    monkeypatch.setattr(
+        "streamscore.archive.routes.find_event_type", lambda _: replace(TRANSACTION, name="../elsewhere")
+    )
     with pytest.raises(SettingsError, match="folder"):
         routes(Settings())
 

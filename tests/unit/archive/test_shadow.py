@@ -9,7 +9,7 @@ import msgspec
 
 from streamscore.archive.delta import Table
 from streamscore.archive.erase import erased
-from streamscore.archive.ledger import Ledger, Roll
+from streamscore.archive.ledger import Roll, TopicProgress
 from streamscore.archive.read import Archive
 from streamscore.archive.routes import routes
 from streamscore.archive.shadow import PublishedShadow, shadow_rows, shadowed
@@ -50,7 +50,7 @@ def records(values: list[bytes], topic: str = "s") -> list[Record]:
 def archived(url: Path, topic: str, values: list[bytes]) -> None:
     """Write records of a topic as an archiver does, in one roll."""
     route = routes(SETTINGS)[topic]
-    ledger = Ledger([Table(str(url / place)) for place in route.tables], route.tables)
+    ledger = TopicProgress([Table(str(url / place)) for place in route.tables], route.tables)
     ledger.begin([(topic, 0)])
     roll = Roll()
     roll.add(route.rows(records(values, topic), NOW), {(topic, 0): len(values)}, 0)

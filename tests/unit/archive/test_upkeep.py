@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from deltalake import DeltaTable
 
 from streamscore.archive.delta import Table
-from streamscore.archive.ledger import Ledger, Roll
+from streamscore.archive.ledger import Roll, TopicProgress
 from streamscore.archive.read import Archive
 from streamscore.archive.routes import routes
 from streamscore.cli.main import cli
@@ -42,7 +42,7 @@ WHOLE = EventType(
 def archived(url: Path, topic: str, values: list[bytes], at: datetime, first: int = 0) -> None:
     """Write records of a topic as an archiver does, in one roll."""
     route = routes(SETTINGS)[topic]
-    ledger = Ledger([Table(str(url / place)) for place in route.tables], route.tables)
+    ledger = TopicProgress([Table(str(url / place)) for place in route.tables], route.tables)
     ledger.begin([(topic, 0)])
     records = [
         Record(topic, 0, row, int(at.timestamp() * 1000), None, value, None) for row, value in enumerate(values, first)
@@ -147,7 +147,7 @@ def test_an_entity_that_there_is_not(url: Path, entity: str, error: type[BaseExc
 @pytest.mark.parametrize("number", ["99999999999999999999999", "-9223372036854775809", "1.5"])
 def test_a_number_that_no_column_holds(monkeypatch: pytest.MonkeyPatch, url: Path, number: str) -> None:
     """An entity that is a whole number has one of 64 bits."""
-    monkeypatch.setattr("streamscore.archive.erase.find", lambda _: WHOLE)
+    monkeypatch.setattr("streamscore.archive.erase.find_event_type", lambda _: WHOLE)
     done = run(url, "erase", "--entity", f"account={number}")
     assert isinstance(done.exception, SettingsError)
     assert "account of whole events is a whole number of 64 bits" in str(done.exception)

@@ -3,7 +3,7 @@
 import pytest
 
 from streamscore.core.events.record import Record
-from streamscore.kafka.stalled import SILENT_SECONDS, Silence
+from streamscore.kafka.stalled import SILENT_SECONDS, StalledPartitions
 
 ONE, OTHER = ("events", 0), ("events", 1)
 
@@ -21,7 +21,7 @@ def came(partition: tuple[str, int]) -> list[Record]:
 
 def test_it_is_left_out_after_a_while(clock: list[float]) -> None:
     """A partition that has more and gives nothing is left out after 20 s; one that gives something is not."""
-    silence = Silence()
+    silence = StalledPartitions()
     assert silence.among({ONE, OTHER}, connected=True) == set()
     clock[0] += SILENT_SECONDS
     silence.broken_by(came(OTHER))
@@ -33,7 +33,7 @@ def test_it_is_left_out_after_a_while(clock: list[float]) -> None:
 
 def test_it_is_waited_for_again_once_it_speaks(clock: list[float]) -> None:
     """Its first record, or its end, ends the silence."""
-    silence = Silence()
+    silence = StalledPartitions()
     silence.among({ONE, OTHER}, connected=True)
     clock[0] += SILENT_SECONDS + 1
     assert silence.among({ONE, OTHER}, connected=True) == {ONE, OTHER}
@@ -44,7 +44,7 @@ def test_it_is_waited_for_again_once_it_speaks(clock: list[float]) -> None:
 
 def test_an_outage_is_no_silence(clock: list[float]) -> None:
     """While no broker answers nobody counts as silent, nor at once when one is back."""
-    silence = Silence()
+    silence = StalledPartitions()
     silence.among({ONE}, connected=True)
     clock[0] += SILENT_SECONDS + 1
     assert silence.among({ONE}, connected=False) == set()

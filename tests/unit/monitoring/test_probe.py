@@ -9,16 +9,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamscore.errors import SettingsError
 from streamscore.monitoring.metrics import Metrics
-from streamscore.monitoring.probe import Pulse, serve
+from streamscore.monitoring.probe import Heartbeat, serve
 from streamscore.settings.schema import Http
 
-PULSE = Pulse()
+PULSE = Heartbeat()
 
 
 @pytest.fixture
-def pulse() -> Pulse:
+def pulse() -> Heartbeat:
     """The pulse of the server under test, as it is before the loop first turns."""
-    PULSE.turn(Pulse().waiting_for)
+    PULSE.turn(Heartbeat().waiting_for)
     return PULSE
 
 
@@ -50,7 +50,7 @@ def test_metrics_are_prometheus_text(server: ThreadingHTTPServer) -> None:
         assert "streamscore_ready" in {family.name for family in text_string_to_metric_families(text)}
 
 
-def test_ready_only_when_nothing_is_waited_for(server: ThreadingHTTPServer, pulse: Pulse) -> None:
+def test_ready_only_when_nothing_is_waited_for(server: ThreadingHTTPServer, pulse: Heartbeat) -> None:
     """/readyz says what is waited for until the loop turns without waiting, and again when it waits again."""
     assert asked(server, "/readyz")[::2] == (503, "waiting for start\n")
     pulse.turn("a broker")
@@ -61,13 +61,15 @@ def test_ready_only_when_nothing_is_waited_for(server: ThreadingHTTPServer, puls
     assert asked(server, "/readyz")[0] == 503
 
 
-def test_alive_while_it_waits(server: ThreadingHTTPServer, pulse: Pulse) -> None:
+def test_alive_while_it_waits(server: ThreadingHTTPServer, pulse: Heartbeat) -> None:
     """/livez is ok while the loop turns, whatever it waits for: a restart would not bring the broker back."""
     pulse.turn("a broker")
     assert asked(server, "/livez")[::2] == (200, "ok\n")
 
 
-def test_a_stuck_loop_is_neither(server: ThreadingHTTPServer, pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_loop_is_neither(
+    server: ThreadingHTTPServer, pulse: Heartbeat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A loop that has not turned for too long fails both probes, and says so."""
     pulse.turn(None)
     monkeypatch.setattr(pulse, "_patience", -1.0)
@@ -79,7 +81,7 @@ def test_a_stuck_loop_is_neither(server: ThreadingHTTPServer, pulse: Pulse, monk
 
 def test_a_start_may_take_longer_than_a_turn() -> None:
     """Loading and compiling models is no stuck loop, which a restart would only begin again."""
-    pulse = Pulse(patience=-1.0)
+    pulse = Heartbeat(patience=-1.0)
     assert pulse.problem() == "start"
     pulse.turn(None)
     assert pulse.stuck()
@@ -101,7 +103,7 @@ def test_port_in_use(server: ThreadingHTTPServer) -> None:
     """A port that is taken is an error of the settings, with the address in it."""
     port = server.server_address[1]
     with pytest.raises(SettingsError, match=f"http: cannot listen on 127.0.0.1:{port}: Address already in use"):
-        serve(Http(port=port), Metrics().registry, Pulse())
+        serve(Http(port=port), Metrics().registry, Heartbeat())
 
 
 def test_loopback_by_default() -> None:

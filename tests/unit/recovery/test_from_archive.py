@@ -1,4 +1,4 @@
-"""A past out of the archive: the numbers, repetitions and bounds of a worker that read the topics themselves."""
+"""A history out of the archive: the numbers, repetitions and bounds of a worker that read the topics themselves."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,10 @@ from streamscore.core.events.decode import Entry, Limits
 from streamscore.core.events.record import Record
 from streamscore.core.history.entity_history import Bounds
 from streamscore.core.privacy.pseudonym import Pseudonyms
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.kafka.start_offsets import Kept
 from streamscore.recovery.from_archive import archived
-from streamscore.recovery.from_snapshot import Retained
+from streamscore.recovery.from_snapshot import RecoverableStream
 from tests.unit.core.scoring.test_stream_history import BUNDLE, DAY, HOUR, NOON, TYPE, entry, label
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,13 +41,13 @@ def stream() -> list[Entry]:
     return events
 
 
-def labels_for(past: Past) -> list[Entry]:
+def labels_for(history: StreamHistory) -> list[Entry]:
     """Labels of frauds, known five hours after their events."""
-    return [label(past, k, EVENTS[n], NOON + (n + 5) * HOUR) for k, n in enumerate(range(0, COUNT, 20))]
+    return [label(history, k, EVENTS[n], NOON + (n + 5) * HOUR) for k, n in enumerate(range(0, COUNT, 20))]
 
 
 EVENTS = stream()
-LABELS = labels_for(Past(TYPE, BOUNDS, {}))
+LABELS = labels_for(StreamHistory(TYPE, BOUNDS, {}))
 
 
 def archive(folder: Path, events: Sequence[Entry], labels: Sequence[Entry], names: Pseudonyms | None = None) -> None:
@@ -67,24 +67,24 @@ def archive(folder: Path, events: Sequence[Entry], labels: Sequence[Entry], name
         table.append(rows[f"{TYPE.name}/{name}"], table.reached(after.keys()), after)
 
 
-def retained(first: int = 0, committed: int = COMMITTED // 2, names: Pseudonyms | None = None) -> Retained:
+def retained(first: int = 0, committed: int = COMMITTED // 2, names: Pseudonyms | None = None) -> RecoverableStream:
     events = {p: Kept(first, COUNT // 2, committed) for p in PARTITIONS[:2]}
-    return Retained(TYPE, BOUNDS, {**events, PARTITIONS[2]: Kept(0, len(LABELS), -1)}, {}, names)
+    return RecoverableStream(TYPE, BOUNDS, {**events, PARTITIONS[2]: Kept(0, len(LABELS), -1)}, {}, names)
 
 
-def from_topics(events: int, labels: int, names: Pseudonyms | None = None) -> Past:
-    """A past that read so many events and labels."""
-    past = Past(TYPE, BOUNDS, dict.fromkeys(PARTITIONS, 0), names)
-    past.prepare([*EVENTS[:events], *labels_for(past)[:labels]], BUNDLE, {})
-    return past
+def from_topics(events: int, labels: int, names: Pseudonyms | None = None) -> StreamHistory:
+    """A history that read so many events and labels."""
+    history = StreamHistory(TYPE, BOUNDS, dict.fromkeys(PARTITIONS, 0), names)
+    history.prepare([*EVENTS[:events], *labels_for(history)[:labels]], BUNDLE, {})
+    return history
 
 
-def asked(past: Past, entries: Sequence[Entry]) -> tuple[np.ndarray, set[int]]:
-    prepared = past.prepare(entries, BUNDLE, {PARTITIONS[0]: 0, PARTITIONS[1]: 0})
+def asked(history: StreamHistory, entries: Sequence[Entry]) -> tuple[np.ndarray, set[int]]:
+    prepared = history.prepare(entries, BUNDLE, {PARTITIONS[0]: 0, PARTITIONS[1]: 0})
     return prepared.matrix, set(prepared.duplicates)
 
 
-def restore(folder: Path, kept: Retained, latest: bool = False) -> Past:
+def restore(folder: Path, kept: RecoverableStream, latest: bool = False) -> StreamHistory:
     return archived(kept, str(folder), latest, lambda _: None)
 
 
@@ -95,25 +95,25 @@ def test_it_goes_on_where_the_archive_ends(tmp_path: Path, names: Pseudonyms | N
     That one knows ids; whether the archive and who goes on with it know them or their pseudonyms is the same.
     """
     archive(tmp_path, EVENTS[:HELD], LABELS[: HELD // 20], names)
-    past, whole, known = restore(tmp_path, retained(names=names)), from_topics(HELD, HELD // 20), HELD // 20
-    assert set(past.history.entities.values()) == {3}
-    assert {p: past.folded[p] for p in PARTITIONS} == {PARTITIONS[0]: 120, PARTITIONS[1]: 120, PARTITIONS[2]: 0}
-    past.prepare(labels_for(past)[:known], BUNDLE, {})  # the topic of labels is read from its beginning
-    assert past.history.bound > 0
+    history, whole, known = restore(tmp_path, retained(names=names)), from_topics(HELD, HELD // 20), HELD // 20
+    assert set(history.by_entity.entities.values()) == {3}
+    assert {p: history.folded[p] for p in PARTITIONS} == {PARTITIONS[0]: 120, PARTITIONS[1]: 120, PARTITIONS[2]: 0}
+    history.prepare(labels_for(history)[:known], BUNDLE, {})  # the topic of labels is read from its beginning
+    assert history.by_entity.bound > 0
     for begin, end in ((COMMITTED, HELD), (HELD, COUNT), (COMMITTED, COUNT)):
-        both = [asked(p, [*labels_for(p)[known:], *EVENTS[begin:end]]) for p in (past, whole)]
+        both = [asked(p, [*labels_for(p)[known:], *EVENTS[begin:end]]) for p in (history, whole)]
         assert np.array_equal(both[0][0], both[1][0])
         assert both[0][1] == both[1][1]
         assert both[0][0][:, 1].any()
-    assert past.complete_since == 0
+    assert history.complete_since == 0
 
 
 def test_nothing_is_forgotten_that_is_to_be_scored(tmp_path: Path) -> None:
     """Before the group has moved, its committed offsets bound what is dropped."""
     archive(tmp_path, EVENTS, LABELS)
-    past = restore(tmp_path, retained())
-    past.forget(dict.fromkeys(PARTITIONS[:2], COMMITTED // 2))
-    assert past.history.bound <= (NOON + COMMITTED * HOUR - DAY).timestamp() * 1e6
+    history = restore(tmp_path, retained())
+    history.forget(dict.fromkeys(PARTITIONS[:2], COMMITTED // 2))
+    assert history.by_entity.bound <= (NOON + COMMITTED * HOUR - DAY).timestamp() * 1e6
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_nothing_is_forgotten_that_is_to_be_scored(tmp_path: Path) -> None:
 def test_since_when_it_is_complete(tmp_path: Path, first: int, offset: int, since: float) -> None:
     """An archive that began later is complete a horizon after; a hole between it and the topic makes it anew."""
     archive(tmp_path, EVENTS[2 * offset : HELD], [])
-    past = restore(tmp_path, retained(first))
-    assert past.complete_since == since
+    history = restore(tmp_path, retained(first))
+    assert history.complete_since == since
     if first:
-        past.prepare(EVENTS[260:], BUNDLE, {})
-        assert past.complete_since == (NOON + 261 * HOUR + DAY).timestamp()
+        history.prepare(EVENTS[260:], BUNDLE, {})
+        assert history.complete_since == (NOON + 261 * HOUR + DAY).timestamp()
 
 
 def test_the_first_of_two_copies_is_the_first_that_came(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_first_of_two_copies_is_the_first_that_came(tmp_path: Path) -> None:
     first, other, again = entry(0, NOON, event_id="e"), entry(1, NOON + HOUR), entry(2, NOON, event_id="e")
     for events in ([first, other], [again]):
         archive(tmp_path, events, LABELS[:1])
-    kept = Retained(TYPE, BOUNDS, {PARTITIONS[0]: Kept(0, 3, 0)}, {})
+    kept = RecoverableStream(TYPE, BOUNDS, {PARTITIONS[0]: Kept(0, 3, 0)}, {})
     assert asked(restore(tmp_path, kept), [first, other, again])[1] == {2}
 
 
@@ -151,8 +151,8 @@ def test_labels_that_only_the_archive_has(tmp_path: Path) -> None:
 def test_a_new_group_that_starts_at_the_beginning(tmp_path: Path) -> None:
     """All may be asked, so all is folded; one that starts at the end needs its horizon only."""
     archive(tmp_path, EVENTS, LABELS)
-    assert restore(tmp_path, retained(committed=-1)).history.events > 290
-    assert restore(tmp_path, retained(committed=-1), latest=True).history.events < 30
+    assert restore(tmp_path, retained(committed=-1)).by_entity.events > 290
+    assert restore(tmp_path, retained(committed=-1), latest=True).by_entity.events < 30
 
 
 @pytest.mark.parametrize("what", ["none", "other topics", "damaged", "another key", "no key", "a key"])
@@ -168,7 +168,7 @@ def test_an_archive_that_cannot_be_used(tmp_path: Path, what: str, caplog: pytes
     if what == "damaged":
         for path in (tmp_path / "events").rglob("*.parquet"):
             path.write_bytes(b"PAR1")
-    past = restore(tmp_path, kept)
-    assert past.history.events == 0
-    assert past.folded == dict.fromkeys(PARTITIONS, 0)
+    history = restore(tmp_path, kept)
+    assert history.by_entity.events == 0
+    assert history.folded == dict.fromkeys(PARTITIONS, 0)
     assert ("the archive is not used" in caplog.text) == (what != "none")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from streamscore.core.privacy.pseudonym import Pseudonyms
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.errors import DataError
 from streamscore.recovery.from_snapshot import UNKNOWN, last_erasure, restored
 from streamscore.recovery.snapshot_store import SnapshotStore
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> SnapshotStore:
     return SnapshotStore(str(tmp_path), "remembered")
 
 
-def restore(store: SnapshotStore) -> Past | None:
+def restore(store: SnapshotStore) -> StreamHistory | None:
     """What a worker begins with that starts now."""
     return restored(retained()._replace(erased=last_erasure(store)), store, False, lambda _: None)
 
@@ -68,10 +68,10 @@ def test_one_that_is_being_made_meanwhile_is_not_completed(store: SnapshotStore,
 
 def test_a_running_worker_makes_no_more_until_it_is_started_again(store: SnapshotStore, tmp_path: Path) -> None:
     """It says so, and scores on; its next life makes them again."""
-    past, done = lived(), list[float | None]()
+    history, done = lived(), list[float | None]()
 
     def turned(writer: SnapshotWriter, said: int) -> bool:
-        writer.turn(past)
+        writer.turn(history)
         return len(done) >= said
 
     old = SnapshotWriter(store, retained().identity, 0.05, done.append)
@@ -121,8 +121,8 @@ def test_snapshots_of_before_are_still_good(store: SnapshotStore, tmp_path: Path
 
 def test_one_with_a_key_says_so(store: SnapshotStore) -> None:
     """And is restored by whoever has that key."""
-    past, stream = lived(), retained()._replace(pseudonyms=Pseudonyms.of("a key"))
-    manifest = write(store, past)
+    history, stream = lived(), retained()._replace(pseudonyms=Pseudonyms.of("a key"))
+    manifest = write(store, history)
     keyed = msgspec.structs.replace(manifest, naming=stream.naming, digest="")
     store.complete("20260101T000000-a", keyed)
     assert restored(stream, store, False, lambda _: None) is not None

@@ -16,10 +16,10 @@ from streamscore.core.events.feature import FeatureSet
 from streamscore.core.history.entity_history import Bounds, Cursor
 from streamscore.core.history.timeline import Part
 from streamscore.core.privacy.pseudonym import Pseudonyms
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.errors import SettingsError
 from streamscore.kafka.start_offsets import Kept
-from streamscore.recovery.from_snapshot import Retained, declaration, restored
+from streamscore.recovery.from_snapshot import RecoverableStream, declaration, restored
 from streamscore.recovery.snapshot_store import Identity, Manifest, SnapshotStore, name_of
 from streamscore.recovery.snapshot_writer import SnapshotWriter
 from tests.support.copied import copies
@@ -33,29 +33,29 @@ SHORTER = replace(TYPE, history=(replace(TYPE.history[0], window=HOUR), TYPE.his
 TOPICS = {"events": "id-1", "labels": "id-2"}
 
 
-def lived() -> Past:
-    """A past of 40 events and a label, of which the group committed the first 30."""
-    past = Past(TYPE, BOUNDS, {EVENTS: 0, LABELS: 0})
+def lived() -> StreamHistory:
+    """A history of 40 events and a label, of which the group committed the first 30."""
+    history = StreamHistory(TYPE, BOUNDS, {EVENTS: 0, LABELS: 0})
     entries = [entry(n, NOON + n * HOUR, customer_id=f"c{n % 3}") for n in range(40)]
-    past.prepare([*entries, label(past, 0, entries[30], NOON + 39 * HOUR)], BUNDLE, {})
-    past.forget({EVENTS: COMMITTED, LABELS: -1, ("others", 0): 5})
-    return past
+    history.prepare([*entries, label(history, 0, entries[30], NOON + 39 * HOUR)], BUNDLE, {})
+    history.forget({EVENTS: COMMITTED, LABELS: -1, ("others", 0): 5})
+    return history
 
 
-def write(store: SnapshotStore, past: Past, name: str = "20260101T000000-a") -> Manifest:
+def write(store: SnapshotStore, history: StreamHistory, name: str = "20260101T000000-a") -> Manifest:
     """A snapshot of a past that stands still."""
-    parts = [store.add(name, n, timeline, [part]) for n, (timeline, part) in enumerate(copies(past.history, 10))]
-    manifest = Manifest(declaration(TYPE, past.horizon), TOPICS, past.standing(), past.standing(), parts)
+    parts = [store.add(name, n, timeline, [part]) for n, (timeline, part) in enumerate(copies(history.by_entity, 10))]
+    manifest = Manifest(declaration(TYPE, history.horizon), TOPICS, history.standing(), history.standing(), parts)
     store.complete(name, manifest)
     return manifest
 
 
-def retained(first: int = 0, end: int = 99, committed: int = COMMITTED, **topics: str) -> Retained:
+def retained(first: int = 0, end: int = 99, committed: int = COMMITTED, **topics: str) -> RecoverableStream:
     kept = {EVENTS: Kept(first, end, committed), LABELS: Kept(0, 99, -1)}
-    return Retained(TYPE, BOUNDS, kept, TOPICS | topics)
+    return RecoverableStream(TYPE, BOUNDS, kept, TOPICS | topics)
 
 
-def restore(stream: Retained, store: SnapshotStore, latest: bool = False) -> Past:
+def restore(stream: RecoverableStream, store: SnapshotStore, latest: bool = False) -> StreamHistory:
     return restored(stream, store, latest, lambda _: None) or stream.empty
 
 
@@ -66,12 +66,12 @@ def store(tmp_path: Path) -> SnapshotStore:
 
 def test_a_past_comes_back(store: SnapshotStore) -> None:
     """It goes on at the offset where the other one stood, with the same numbers, also of the label."""
-    past = lived()
-    write(store, past)
+    history = lived()
+    write(store, history)
     again = restore(retained(), store)
-    assert again.folded == past.folded == {EVENTS: 40, LABELS: 1}
+    assert again.folded == history.folded == {EVENTS: 40, LABELS: 1}
     asked = [entry(40 + n, NOON + (40 + n) * HOUR, customer_id=f"c{n % 3}") for n in range(20)]
-    matrices = [p.prepare(asked, BUNDLE, {EVENTS: 0}).matrix for p in (past, again)]
+    matrices = [p.prepare(asked, BUNDLE, {EVENTS: 0}).matrix for p in (history, again)]
     assert np.array_equal(matrices[0], matrices[1])
     assert matrices[0][:, 1].any()
 
@@ -100,7 +100,7 @@ def test_parts_keep_every_bit(store: SnapshotStore) -> None:
 def test_damage_is_noticed_and_an_older_one_serves(store: SnapshotStore, tmp_path: Path, damage: str) -> None:
     """A flipped byte, a file that is not there, a snapshot that was never completed: the one before is taken."""
     write(store, lived())
-    newer = Past(TYPE, BOUNDS, {EVENTS: 0, LABELS: 0})
+    newer = StreamHistory(TYPE, BOUNDS, {EVENTS: 0, LABELS: 0})
     counts(newer, [entry(n, NOON + n * HOUR) for n in range(50)], {})
     write(store, newer, "20260102T000000-b")
     assert restore(retained(), store).folded[EVENTS] == 50
@@ -132,14 +132,14 @@ def test_damage_is_noticed_and_an_older_one_serves(store: SnapshotStore, tmp_pat
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_folded_anew(
-    store: SnapshotStore, stream: Retained, latest: bool, reason: str | None, caplog: pytest.LogCaptureFixture
+    store: SnapshotStore, stream: RecoverableStream, latest: bool, reason: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Offsets that expired, a group set back, a topic made anew, another declaration or horizon."""
     write(store, lived())
     caplog.set_level("WARNING")
-    past = restore(stream, store, latest)
-    assert past.folded[EVENTS] == (40 if reason is None else stream.kept[EVENTS].first)
-    assert past.history.events == (0 if reason else past.history.events)
+    history = restore(stream, store, latest)
+    assert history.folded[EVENTS] == (40 if reason is None else stream.kept[EVENTS].first)
+    assert history.by_entity.events == (0 if reason else history.by_entity.events)
     assert (reason or "") in caplog.text
 
 
@@ -183,11 +183,11 @@ def test_others_may_remove_what_is_being_read(store: SnapshotStore, monkeypatch:
 @pytest.mark.parametrize("wrong", [timedelta(days=365), timedelta(hours=2)])
 def test_a_wrong_clock_stops_no_snapshots(store: SnapshotStore, wrong: timedelta) -> None:
     """After one that a clock ahead has named, or with a clock set back, the next is made and is the newest."""
-    past, done = lived(), list[float | None]()
+    history, done = lived(), list[float | None]()
     ahead = name_of(datetime.now(UTC) + wrong, "wrong")
-    write(store, past, ahead)
-    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
-    until(lambda: (writer.turn(past), bool(done))[1], 30, "one is made")
+    write(store, history, ahead)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, history.horizon), TOPICS), 0.1, done.append)
+    until(lambda: (writer.turn(history), bool(done))[1], 30, "one is made")
     writer.close()
     assert store.names()[0] > ahead
 
@@ -196,9 +196,9 @@ def test_a_volume_full_of_what_was_given_up(
     store: SnapshotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was begun long ago goes before the next is begun, and an attempt that failed leaves nothing."""
-    past, done = lived(), list[float | None]()
+    history, done = lived(), list[float | None]()
     left = name_of(datetime.now(UTC) - timedelta(hours=7), "killed")
-    store.add(left, 0, *copies(past.history, 1)[0][:1], [copies(past.history, 1)[0][1]])
+    store.add(left, 0, *copies(history.by_entity, 1)[0][:1], [copies(history.by_entity, 1)[0][1]])
     whole = SnapshotStore.add
 
     def add(*arguments: object) -> object:
@@ -208,10 +208,10 @@ def test_a_volume_full_of_what_was_given_up(
         return made
 
     monkeypatch.setattr(SnapshotStore, "add", add)
-    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
-    until(lambda: (writer.turn(past), bool(done))[1], 30, "the first fails")
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, history.horizon), TOPICS), 0.1, done.append)
+    until(lambda: (writer.turn(history), bool(done))[1], 30, "the first fails")
     assert not list((tmp_path / "remembered").iterdir())
-    until(lambda: (writer.turn(past), len(done) > 1)[1], 30, "the next is made")
+    until(lambda: (writer.turn(history), len(done) > 1)[1], 30, "the next is made")
     writer.close()
     assert done[0] is None
     assert len(store.names()) == 1
@@ -227,15 +227,15 @@ def test_a_store_that_cannot_be_read_does_no_harm(tmp_path: Path) -> None:
 
 def test_old_ones_are_removed(store: SnapshotStore, tmp_path: Path) -> None:
     """Two complete ones stay, and what may still be in the making."""
-    past, now = lived(), datetime(2026, 1, 9, 12, tzinfo=UTC)
+    history, now = lived(), datetime(2026, 1, 9, 12, tzinfo=UTC)
     for day in range(1, 5):
-        write(store, past, f"2026010{day}T000000-a")
+        write(store, history, f"2026010{day}T000000-a")
     for hours in (1, 7):
         store.add(
             name_of(now - timedelta(hours=hours), "b"),
             0,
-            *copies(past.history, 1)[0][:1],
-            [copies(past.history, 1)[0][1]],
+            *copies(history.by_entity, 1)[0][:1],
+            [copies(history.by_entity, 1)[0][1]],
         )
     (tmp_path / "remembered" / "notes").mkdir()
     store.tidy(now)
@@ -246,7 +246,7 @@ def test_old_ones_are_removed(store: SnapshotStore, tmp_path: Path) -> None:
 def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the past folds meanwhile is in the snapshot or follows it; a failing store is told and tried again."""
     monkeypatch.setattr("streamscore.recovery.snapshot_writer.COPIED", 7)
-    past, done, fail = lived(), list[float | None](), threading.Event()
+    history, done, fail = lived(), list[float | None](), threading.Event()
     fail.set()
     whole = SnapshotStore.add
 
@@ -256,15 +256,15 @@ def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypa
         return whole(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SnapshotStore, "add", add)
-    writer = SnapshotWriter(store, Identity(declaration(TYPE, past.horizon), TOPICS), 0.1, done.append)
+    writer = SnapshotWriter(store, Identity(declaration(TYPE, history.horizon), TOPICS), 0.1, done.append)
     more = iter(range(40, 100_000))
 
     def turned() -> int:
         offset = next(more)
         counts(
-            past, [entry(offset, NOON + 40 * HOUR + offset * timedelta(seconds=1), customer_id=f"c{offset % 3}")], {}
+            history, [entry(offset, NOON + 40 * HOUR + offset * timedelta(seconds=1), customer_id=f"c{offset % 3}")], {}
         )
-        writer.turn(past)
+        writer.turn(history)
         return len(done)
 
     until(lambda: turned() >= 2, 30, "it failed twice")
@@ -273,14 +273,14 @@ def test_a_writer_makes_them_while_the_loop_turns(store: SnapshotStore, monkeypa
     writer.close()
     again = restore(retained(end=10**6), store)
     start = again.folded[EVENTS]
-    assert 40 <= start < past.folded[EVENTS]
+    assert 40 <= start < history.folded[EVENTS]
     tail = [
         entry(o, NOON + 40 * HOUR + o * timedelta(seconds=1), customer_id=f"c{o % 3}")
-        for o in range(start, past.folded[EVENTS])
+        for o in range(start, history.folded[EVENTS])
     ]
     counts(again, tail, {})
     asked = [entry(10**6 + n, NOON + 60 * HOUR, customer_id=f"c{n}") for n in range(3)]
-    assert counts(again, asked) == counts(past, asked)
+    assert counts(again, asked) == counts(history, asked)
     assert not again.prepare(tail, BUNDLE, {EVENTS: 0}).duplicates
 
 
@@ -289,19 +289,19 @@ def test_the_loop_never_waits(store: SnapshotStore, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("streamscore.recovery.snapshot_writer.COPIED", 1)
     stuck, copied = threading.Event(), list[Cursor]()
     monkeypatch.setattr(SnapshotStore, "add", lambda *_: stuck.wait(60))
-    past = lived()
-    original = past.history.copied
+    history = lived()
+    original = history.by_entity.copied
 
     def counted(cursor: Cursor, rows: int) -> object:
         copied.append(cursor)
         return original(cursor, rows)
 
-    monkeypatch.setattr(past.history, "copied", counted)
+    monkeypatch.setattr(history.by_entity, "copied", counted)
     monkeypatch.setattr("streamscore.recovery.snapshot_writer.PART", 1)
     writer = SnapshotWriter(store, Identity("", {}), 0.05, lambda _: None)
-    until(lambda: writer.turn(past) or bool(copied), 30, "one is due")
+    until(lambda: writer.turn(history) or bool(copied), 30, "one is due")
     for _ in range(1000):
-        writer.turn(past)
+        writer.turn(history)
     assert len(copied) < 12
     stuck.set()
     writer.close()

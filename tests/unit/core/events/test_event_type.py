@@ -13,7 +13,7 @@ from streamscore.core.events.feature import Feature, FeatureSet, as_is
 from streamscore.core.events.field import protected
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.errors import SettingsError
-from streamscore.registry import find
+from streamscore.registry import find_event_type
 from tests.support.samples import application, decoded, payment
 
 
@@ -125,14 +125,14 @@ def test_known_events_give_known_features() -> None:
 
 def test_find() -> None:
     """A type is found by its name or its import path, and what is not one is refused with what is there."""
-    assert find("transaction") is TRANSACTION
-    assert find("examples.handbook:TRANSACTION").name == "handbook"
+    assert find_event_type("transaction") is TRANSACTION
+    assert find_event_type("examples.handbook:TRANSACTION").name == "handbook"
     with pytest.raises(SettingsError, match="did you mean transaction"):
-        find("transactoin")
+        find_event_type("transactoin")
     with pytest.raises(SettingsError, match="cannot be imported"):
-        find("no.such.module:THING")
+        find_event_type("no.such.module:THING")
     with pytest.raises(SettingsError, match="not an EventType"):
-        find("examples.handbook:Transaction")
+        find_event_type("examples.handbook:Transaction")
 
 
 def test_categories_are_counted() -> None:
@@ -145,4 +145,4 @@ def test_categories_are_counted() -> None:
 def test_what_a_module_has_instead_is_told() -> None:
     """A name that is not in it comes back with the event types that are."""
     with pytest.raises(SettingsError, match=r"examples\.handbook has no 'HANDBOOK'; its event types are .*TRANSACTION"):
-        find("examples.handbook:HANDBOOK")
+        find_event_type("examples.handbook:HANDBOOK")

@@ -11,7 +11,7 @@ from streamscore.core.events.event_type import EventType
 from streamscore.core.events.feature import FeatureSet
 from streamscore.core.events.field import Columns
 from streamscore.core.history.entity_history import Bounds, Cursor, EntityHistory
-from streamscore.core.scoring.warm_up import warm
+from streamscore.core.scoring.warm_up import warm_up
 from tests.support.copied import again
 from tests.unit.core.history.test_history_laws import Named, Numbered
 
@@ -252,7 +252,7 @@ def test_warming_compiles_everything() -> None:
     modules = (entity_index, identity, kernels, label_timeline, measure, sliding)
     compiled = [function for module in modules for function in vars(module).values()]
     compiled = [kernel for kernel in compiled if hasattr(kernel, "signatures")]
-    warm(PAST)
+    warm_up(PAST)
     before = [len(kernel.signatures) for kernel in compiled]
     test_trimming_keeps_what_may_be_asked()
     test_labels_are_known_when_they_came()

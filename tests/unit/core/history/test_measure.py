@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamscore.core.events.aggregate import LARGEST_SCALED
-from streamscore.core.history.measure import LIMB, Measure, added, deviation
+from streamscore.core.history.measure import LIMB, SumColumn, added, deviation
 
 SCALED = st.integers(-LARGEST_SCALED + 1, LARGEST_SCALED - 1)
 
 
 def limbs(values: list[int]) -> tuple[list[int], list[int]]:
     columns = {"x": np.array(values, np.float64)}
-    return added(Measure("high", "x", 0), columns).tolist(), added(Measure("low", "x", 0), columns).tolist()
+    return added(SumColumn("high", "x", 0), columns).tolist(), added(SumColumn("low", "x", 0), columns).tolist()
 
 
 @settings(deadline=None)
@@ -60,5 +60,5 @@ def test_one_value_has_no_deviation() -> None:
 def test_missing_values_add_nothing() -> None:
     """A missing number adds 0 to its sum, and is not counted as given."""
     columns = {"x": np.array([1.005, np.nan, -2.5])}
-    assert added(Measure("value", "x", 2), columns).tolist() == [100, 0, -250]
-    assert added(Measure("given", "x"), columns).tolist() == [1, 0, 1]
+    assert added(SumColumn("value", "x", 2), columns).tolist() == [100, 0, -250]
+    assert added(SumColumn("given", "x"), columns).tolist() == [1, 0, 1]

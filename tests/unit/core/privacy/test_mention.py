@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamscore.core.privacy.mention import mention
+from streamscore.core.privacy.mention import mentions
 
 
 def wire(who: object, name: str = "who") -> str:
@@ -50,7 +50,7 @@ def wire(who: object, name: str = "who") -> str:
 )
 def test_an_id_is_found_in_any_form(identity: str | int, value: bytes) -> None:
     """Escaped, in another encoding, in another field, cut off after it, among bytes, as another numeral."""
-    assert mention(identity)(value)
+    assert mentions(identity)(value)
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,23 @@ def test_an_id_is_found_in_any_form(identity: str | int, value: bytes) -> None:
 )
 def test_what_others_have_stays(identity: str | int, value: bytes) -> None:
     """Ids that only begin or end alike, other numbers, and parts of times."""
-    assert not mention(identity)(value)
+    assert not mentions(identity)(value)
 
 
 @pytest.mark.parametrize("value", [b'{"who":"trun', zlib.compress(wire("trunc").encode())])
 def test_what_is_not_found(value: bytes) -> None:
     """As the documents say: an id that is cut off itself, or packed."""
-    assert not mention("trunc")(value)
+    assert not mentions("trunc")(value)
 
 
 @given(st.text(min_size=1), st.sampled_from(["utf-8", "utf-16", "utf-32"]), st.booleans(), st.integers(0, 3))
 def test_any_text_that_json_holds(who: str, encoding: str, ascii_only: bool, cut: int) -> None:
     """Also when the record ends right after it."""
     text = json.dumps({"who": who}, ensure_ascii=ascii_only)
-    assert mention(who)(text[: len(text) - min(cut, 2)].encode(encoding, "replace"))
+    assert mentions(who)(text[: len(text) - min(cut, 2)].encode(encoding, "replace"))
 
 
 @given(st.binary(max_size=200), st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(min_size=1)))
 def test_no_bytes_are_too_strange(value: bytes, identity: str | int) -> None:
     """Whatever was refused can be asked."""
-    assert mention(identity)(value) in (True, False)
+    assert mentions(identity)(value) in (True, False)

@@ -22,8 +22,8 @@ from streamscore.core.events.label import label_columns
 from streamscore.core.events.record import Record
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.history.entity_history import Bounds
-from streamscore.core.privacy.pseudonym import Pseudonyms, renamed, unfit
-from streamscore.core.scoring.stream_history import Past
+from streamscore.core.privacy.pseudonym import Pseudonyms, pseudonymised, why_not
+from streamscore.core.scoring.stream_history import StreamHistory
 from tests.support.samples import StubScorer, bundle, by_amount
 
 KEY = "a key that only this test has"
@@ -100,13 +100,13 @@ def test_nothing_shows_the_key() -> None:
 
 def test_event_ids_keep_their_names() -> None:
     """Also where they are declared as an entity."""
-    assert [field.name for field in renamed(TRANSFER)] == ["sender", "receiver", "branch", "agent", "desk"]
+    assert [field.name for field in pseudonymised(TRANSFER)] == ["sender", "receiver", "branch", "agent", "desk"]
 
 
 @pytest.mark.parametrize("event_type", [TRANSACTION, APPLICATION, HANDBOOK, TRANSFER], ids=lambda each: each.name)
 def test_the_usual_ids_can_have_pseudonyms(event_type: EventType) -> None:
     """Texts and integers."""
-    assert unfit(event_type) is None
+    assert why_not(event_type) is None
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ def test_the_usual_ids_can_have_pseudonyms(event_type: EventType) -> None:
 )  # fmt: skip
 def test_ids_that_can_have_none_are_told(kind: Any, why: str | None) -> None:
     """What an event type declares too narrow for a pseudonym could not be read again as that type."""
-    told = unfit(of_type(kind))
+    told = why_not(of_type(kind))
     assert told is None if why is None else why in (told or "")
 
 
 def test_an_id_that_a_feature_reads_can_have_none() -> None:
     """The model would learn from names."""
     read = replace(TRANSFER, features=FeatureSet((Feature("who", ("sender",), len, "id"),)))  # type: ignore[arg-type]
-    assert "sender feeds features" in (unfit(read) or "")
+    assert "sender feeds features" in (why_not(read) or "")
 
 
 def entries(rows: list[tuple[int, int, int, int]]) -> list[Entry]:
@@ -150,7 +150,7 @@ def entries(rows: list[tuple[int, int, int, int]]) -> list[Entry]:
 
 def archived(events: list[Entry]) -> list[Transfer]:
     """The events as an archive holds them."""
-    whole = {field.name: field.whole for field in renamed(TRANSFER)}
+    whole = {field.name: field.whole for field in pseudonymised(TRANSFER)}
     return [
         msgspec.structs.replace(
             cast(Transfer, entry.event), **{n: NAMES.named([getattr(entry.event, n)], w)[0] for n, w in whole.items()}
@@ -170,34 +170,34 @@ def test_the_numbers_are_those_without_a_key_wherever_the_past_is_from(
     """Of the topic, or a part of it out of an archive, with labels: equal to the last bit."""
     events = entries(rows)
     cut = data.draw(st.integers(0, len(events)))
-    plain, keyed, restored = (Past(TRANSFER, Bounds(), PLACE, names) for names in (None, NAMES, NAMES))
+    plain, keyed, restored = (StreamHistory(TRANSFER, Bounds(), PLACE, names) for names in (None, NAMES, NAMES))
     held = archived(events[:cut])
-    restored.history.fold(restored.history.read(TRANSFER.columns(held)))
+    restored.by_entity.fold(restored.by_entity.read(TRANSFER.columns(held)))
     frauds = [events[n] for n in range(0, len(events), 3)]
-    for past in (plain, keyed, restored):
-        told = [label(past, entry) for entry in frauds]
-        past.prepare([*events[:cut], *told], BUNDLE, {})
-    matrices = [past.prepare(events, BUNDLE, PLACE).matrix for past in (plain, keyed, restored)]
+    for history in (plain, keyed, restored):
+        told = [label(history, entry) for entry in frauds]
+        history.prepare([*events[:cut], *told], BUNDLE, {})
+    matrices = [history.prepare(events, BUNDLE, PLACE).matrix for history in (plain, keyed, restored)]
     assert np.array_equal(matrices[0], matrices[1], equal_nan=True)
     assert np.array_equal(matrices[0], matrices[2], equal_nan=True)
 
 
-def label(past: Past, entry: Entry) -> Entry:
+def label(history: StreamHistory, entry: Entry) -> Entry:
     """That an event was a fraud, known two hours later."""
     told = {name: getattr(entry.event, name) for name in ("occurred_at", *TRANSFER.entities)}
     known_at = told["occurred_at"] + 2 * HOUR
-    said: Any = past.labels.struct(**told, label=True, labelled_at=known_at)
+    said: Any = history.labels.struct(**told, label=True, labelled_at=known_at)
     return Entry(Record("labels", 0, entry.record.offset, -1, None, b"", None), said, known_at.timestamp())
 
 
 def test_labels_have_the_names_of_their_events() -> None:
     """Else a label would be of nobody."""
-    past = Past(TRANSFER, Bounds(), PLACE, NAMES)
+    history = StreamHistory(TRANSFER, Bounds(), PLACE, NAMES)
     (event,) = entries([(1, 2, 3, 0)])
-    columns = NAMES.columns(TRANSFER, label_columns(past.labels, [label(past, event).event]))
+    columns = NAMES.columns(TRANSFER, label_columns(history.labels, [label(history, event).event]))
     (expected,) = archived([event])
     assert [columns[raw(name)][0] for name in ("event_id", "sender", "branch")] == [
         "e000", expected.sender, expected.branch
     ]  # fmt: skip
-    past.prepare([event, label(past, event)], BUNDLE, {})
-    assert past.history.unmatched_labels == 0
+    history.prepare([event, label(history, event)], BUNDLE, {})
+    assert history.by_entity.unmatched_labels == 0

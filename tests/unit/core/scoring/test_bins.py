@@ -10,7 +10,7 @@ from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bins import Binned, Bins, binned, bins_of, counts
 from streamscore.core.scoring.bundle import RISK, Bundle
 from streamscore.core.scoring.pipeline import no_history, process
-from streamscore.core.scoring.profile import Profile, counted, edges, stability
+from streamscore.core.scoring.profile import Profile, edges, histogram, psi
 from streamscore.monitoring.binned_values import BinnedValues
 from streamscore.monitoring.metrics import Metrics
 from tests.support.samples import NOW, StubScorer, bundle, by_amount, entries_of, payment
@@ -23,12 +23,12 @@ VALUES = st.lists(st.sampled_from([0.0, 0.1, 1.0, 7.0, np.nan]) | st.floats(-5, 
 def test_counts_are_those_of_the_profile(training: list[float], batch: list[float]) -> None:
     """Each column, of any values and of edges one float apart, is counted as the profile itself counts it."""
     before, now = np.array(training, np.float32), np.array(batch, np.float32)
-    profiles = {"a": counted(before, edges(before)), "b": Profile((0.0,), (1, 1, 1)), RISK: Profile((), (3, 0))}
+    profiles = {"a": histogram(before, edges(before)), "b": Profile((0.0,), (1, 1, 1)), RISK: Profile((), (3, 0))}
     matrix = np.stack([now[::-1], now], axis=1)
     found = counts(binned(bins_of("v1", profiles, {"a": 1, "b": 0}), matrix, now))
-    assert found["a"] == counted(now, profiles["a"].edges).counts
-    assert found["b"] == counted(now, (0.0,)).counts
-    assert found[RISK] == counted(now, ()).counts
+    assert found["a"] == histogram(now, profiles["a"].edges).counts
+    assert found["b"] == histogram(now, (0.0,)).counts
+    assert found[RISK] == histogram(now, ()).counts
 
 
 def told(values: BinnedValues) -> CollectorRegistry:
@@ -64,14 +64,14 @@ def test_the_index_of_what_is_told_is_that_of_the_profiles() -> None:
     """The sum that the rules ask of Prometheus is the stability index."""
     draw = np.random.default_rng(3)
     before, now = draw.random(5000), (draw.random(20_000) ** 1.5).astype(np.float32)
-    profile = counted(before, edges(before))
+    profile = histogram(before, edges(before))
     values = BinnedValues()
     values.add("t", of(bins_of("v1", {RISK: profile}, {}), *now))
     registry, names = told(values), [str(n) for n in range(len(profile.edges) + 1)]
     found = np.array([sample(registry, "values_total", "v1", name) for name in names]) / len(now)
     expected = np.array([sample(registry, "expected", "v1", name) for name in names])
     index = ((found - expected) * np.log(found / expected)).sum()
-    assert index == pytest.approx(stability(profile, counted(now, profile.edges)), abs=2e-3)
+    assert index == pytest.approx(psi(profile, histogram(now, profile.edges)), abs=2e-3)
     assert index > 0.05
 
 

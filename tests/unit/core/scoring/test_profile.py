@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamscore.core.events.transaction import TRANSACTION
-from streamscore.core.scoring.profile import change, counted, edges, stability, together, unusual
+from streamscore.core.scoring.profile import change, edges, histogram, merged, psi, psi_threshold
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from streamscore.core.scoring.profile import change, counted, edges, stability, 
 )
 def test_every_value_is_counted_once(values: np.ndarray) -> None:
     """Empty columns, missing and infinite values, ties: the counts are those of the rows, in any order."""
-    found = counted(values, edges(values))
+    found = histogram(values, edges(values))
     assert found.rows == len(values)
     assert found.counts[-1] == np.isnan(values).sum()
-    assert stability(found, found) == 0
-    shuffled = counted(values[::-1].astype(np.float32), found.edges)
+    assert psi(found, found) == 0
+    shuffled = histogram(values[::-1].astype(np.float32), found.edges)
     assert shuffled.rows == found.rows
 
 
@@ -33,19 +33,22 @@ def test_a_common_value_has_its_own_bin() -> None:
     """A column that is mostly 0 shows when the zeros go, and when its rare values grow."""
     random = np.random.default_rng(3)
     values = np.where(random.random(10_000) < 0.9, 0.0, random.gamma(2.0, size=10_000))
-    reference = counted(values, edges(values))
+    reference = histogram(values, edges(values))
     assert max(reference.counts) == (values == 0).sum()
     fewer = np.where(random.random(10_000) < 0.6, 0.0, random.gamma(2.0, size=10_000))
     for shifted in (fewer, values * 10, np.zeros(10_000), np.full(10_000, np.nan)):
-        found = counted(shifted, reference.edges)
-        assert stability(reference, found) > unusual(reference, found)
+        found = histogram(shifted, reference.edges)
+        assert psi(reference, found) > psi_threshold(reference, found)
 
 
 def test_the_index_is_its_definition() -> None:
     """Two bins, half and half against a quarter and three quarters, half a row added to each, none missing."""
-    reference, found = counted(np.array([0.0, 1.0] * 50), (0.5,)), counted(np.array([0.0, 1.0, 1.0, 1.0] * 25), (0.5,))
+    reference, found = (
+        histogram(np.array([0.0, 1.0] * 50), (0.5,)),
+        histogram(np.array([0.0, 1.0, 1.0, 1.0] * 25), (0.5,)),
+    )
     shares = (np.array([50.5, 50.5, 0.5]) / 101.5, np.array([25.5, 75.5, 0.5]) / 101.5)
-    assert stability(reference, found) == pytest.approx(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+    assert psi(reference, found) == pytest.approx(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
 
 @pytest.mark.parametrize("rows", [60, 300, 3000])
@@ -53,27 +56,27 @@ def test_chance_rarely_passes_the_threshold(rows: int) -> None:
     """Small samples of the same population, where 0.1 alone would cry wolf, and of a shifted one."""
     random, wolves = np.random.default_rng(rows), 0
     reference = random.normal(size=20_000)
-    kept = counted(reference, edges(reference))
+    kept = histogram(reference, edges(reference))
     for _ in range(400):
-        found = counted(random.normal(size=rows), kept.edges)
-        wolves += stability(kept, found) > unusual(kept, found)
+        found = histogram(random.normal(size=rows), kept.edges)
+        wolves += psi(kept, found) > psi_threshold(kept, found)
     assert wolves <= 4
-    found = counted(random.normal(1.5, size=rows), kept.edges)
-    assert stability(kept, found) > unusual(kept, found)
+    found = histogram(random.normal(1.5, size=rows), kept.edges)
+    assert psi(kept, found) > psi_threshold(kept, found)
 
 
 def test_counts_of_parts_are_those_of_the_whole() -> None:
     """Counting some values and then more is counting all of them."""
     values = np.append(np.random.default_rng(4).normal(size=999), np.nan)
     bins = edges(values)
-    assert together(counted(values[:300], bins), counted(values[300:], bins)) == counted(values, bins)
+    assert merged(histogram(values[:300], bins), histogram(values[300:], bins)) == histogram(values, bins)
 
 
 def test_a_code_is_told_by_what_it_stands_for() -> None:
     """Where the values of a category went is said with its value, not with a number that nobody knows."""
     spread = np.repeat(np.arange(4.0), [50, 900, 40, 10])
-    before = counted(spread, edges(spread))
-    now = counted(np.ones(100), before.edges)
+    before = histogram(spread, edges(spread))
+    now = histogram(np.ones(100), before.edges)
     country = next(feature for feature in TRANSACTION.features.features if feature.name == "country")
     assert change(before, now, TRANSACTION.codes(country)) == "it is DE in 100.0% of events, was in 90.0%"
     amount = next(feature for feature in TRANSACTION.features.features if feature.name == "amount")

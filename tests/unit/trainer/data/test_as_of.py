@@ -14,7 +14,7 @@ from streamscore.core.events.decode import Limits
 from tests.evidence import asof, online
 from tests.support.trained import one_shape
 from tests.support.windowed import WINDOWED
-from trainer.data.ordered import Tally, ordered
+from trainer.data.ordered import ReadCounts, ordered
 
 
 @pytest.fixture(autouse=True)
@@ -46,5 +46,5 @@ def test_of_copies_the_first_that_came_is_kept(tmp_path: Path) -> None:
 
 def amounts(archive: Path, folder: Path) -> list[float]:
     folder.mkdir()
-    chunks = ordered(Archive(str(archive), WINDOWED), WINDOWED, Rows(as_of=asof.ASKED), folder, Tally())
+    chunks = ordered(Archive(str(archive), WINDOWED), WINDOWED, Rows(as_of=asof.ASKED), folder, ReadCounts())
     return sorted(amount for chunk in chunks for amount in chunk.events["amount"].to_pylist())

@@ -17,8 +17,8 @@ from tests.evidence import large
 from tests.support.paths import ROOT
 from tests.support.trained import SILENT, TRAINED_AT, simulated, write_archive
 from trainer.data import part as parts
-from trainer.data.part import POOL, RUN, Part, shuffled, spread, whole
-from trainer.data.row_store import Writing
+from trainer.data.part import POOL, RUN, Part, evenly_spaced, shuffled, whole
+from trainer.data.row_store import RowWriter
 from trainer.fitting.fit import fit, fit_all, logits
 from trainer.fitting.steps import steps
 from trainer.run import Job, Source, train_once
@@ -137,7 +137,7 @@ def test_steps_on_jax() -> None:
 @pytest.mark.parametrize(("count", "most"), [(0, 10), (10, 10), (11, 10), (999, 10), (1000, 1)])
 def test_few_are_spread_evenly(count: int, most: int) -> None:
     """At most so many rows, with even gaps from the first on."""
-    found = spread(np.arange(count), most)
+    found = evenly_spaced(np.arange(count), most)
     assert len(found) <= most
     assert count > most or len(found) == count
     assert len(np.unique(np.diff(found))) <= 1
@@ -158,8 +158,8 @@ class Watched(np.ndarray):
 @pytest.mark.usefixtures("quick_warming")
 def test_a_training_never_holds_all_rows(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the archive to the report, and beside a champion, only so many rows are taken at a time as are set."""
-    read, most = Writing.read, 300
-    monkeypatch.setattr(Writing, "read", lambda self: (read(self)[0], read(self)[1].view(Watched)))
+    read, most = RowWriter.read, 300
+    monkeypatch.setattr(RowWriter, "read", lambda self: (read(self)[0], read(self)[1].view(Watched)))
     for name in (
         "data.part.CHUNK",
         "fitting.fit.CHUNK",

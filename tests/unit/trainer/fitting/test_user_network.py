@@ -97,7 +97,7 @@ def test_what_no_worker_could_serve(layers: Callable[[Any], Any], said: str, mon
         inputs = keras.Input((len(scaler.baseline),))
         return keras.Model(inputs, layers(inputs))
 
-    monkeypatch.setattr("trainer.fitting.presets.imported", lambda *_: build)
+    monkeypatch.setattr("trainer.fitting.presets.import_by_name", lambda *_: build)
     with pytest.raises(SettingsError, match=f"^network own:build {said}"):
         check(SCALER, TrainingSettings(preset="own:build"))
 
@@ -126,6 +126,6 @@ def test_what_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         parsed(("preset=forest",))
     with pytest.raises(SettingsError, match=r"^network nowhere:at_all cannot be imported: ModuleNotFoundError"):
         network_of("nowhere:at_all")
-    monkeypatch.setattr("trainer.fitting.presets.imported", lambda *_: lambda *_: 3)
+    monkeypatch.setattr("trainer.fitting.presets.import_by_name", lambda *_: lambda *_: 3)
     with pytest.raises(SettingsError, match=r"^network own:three is a int, not a keras.Model"):
         check(SCALER, TrainingSettings(preset="own:three"))

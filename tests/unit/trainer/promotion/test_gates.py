@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamscore.core.scoring.bundle import Thresholds
-from streamscore.core.scoring.profile import counted, edges
+from streamscore.core.scoring.profile import edges, histogram
 from trainer.promotion.gates import Case, Gate, gates, verdict
 from trainer.settings import GateSettings
 
@@ -24,8 +24,8 @@ def drawn(seed: int, sharpness: float) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 RISKS, LABELS, SIGNAL = drawn(1, 2.0)
-USUAL = counted(SIGNAL, edges(SIGNAL))
-LATER = counted(drawn(2, 2.0)[2], USUAL.edges)
+USUAL = histogram(SIGNAL, edges(SIGNAL))
+LATER = histogram(drawn(2, 2.0)[2], USUAL.edges)
 REVIEW = float(np.quantile(RISKS, 0.99))
 GOOD = Case(
     labels=LABELS,
@@ -59,7 +59,7 @@ def test_a_model_that_is_no_worse_is_promoted() -> None:
     assert failed(replace(GOOD, champion=None), champion=False) == ("promote", [])
 
 
-ZEROS, GONE = (counted(np.full(ROWS, value), USUAL.edges) for value in (0.0, np.nan))
+ZEROS, GONE = (histogram(np.full(ROWS, value), USUAL.edges) for value in (0.0, np.nan))
 FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("data", {"profiles": {"amount": (USUAL, ZEROS)}}, "reject", "amount is not what it was (PSI"),
     ("data", {"profiles": {"amount": (USUAL, GONE)}}, "reject", "missing in 100.0%"),
@@ -88,7 +88,7 @@ def test_a_fault_is_stopped_and_said(name: str, fault: dict[str, Any], becomes: 
 
 def test_a_world_that_drifts_is_learnt_from() -> None:
     """A shift that everybody would see, but of the whole distribution, is told in figures and stops nothing."""
-    later = counted(SIGNAL * 1.5 + 0.5, USUAL.edges)
+    later = histogram(SIGNAL * 1.5 + 0.5, USUAL.edges)
     found = gates(replace(GOOD, profiles={"amount": (USUAL, later)}), SETTINGS)
     assert found[0].holds
     assert found[0].figures["psi amount"] > 0.1
