@@ -22,10 +22,14 @@ class StreamScoreError(Exception):
 
 
 class SettingsError(StreamScoreError):
+    """A setting is missing, unknown or unsafe."""
+
     exit_code = 3
 
 
 class BundleError(StreamScoreError):
+    """A model is not there, or cannot be trusted."""
+
     exit_code = 4
 
 
@@ -34,18 +38,26 @@ class StoreUnreachable(BundleError, OSError):
 
 
 class BrokerError(StreamScoreError):
+    """Kafka refuses for good."""
+
     exit_code = 5
 
 
 class OffsetsExpired(StreamScoreError):
+    """Events were deleted before they were read."""
+
     exit_code = 6
 
 
 class DrainTimeout(StreamScoreError):
+    """Outputs were not acknowledged in time at a stop; their events are scored again."""
+
     exit_code = 7
 
 
 class DataError(StreamScoreError):
+    """A file, an archive or a frame is not what it should be."""
+
     exit_code = 8
 
 

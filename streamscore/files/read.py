@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from streamscore.core.events.event_type import EventType
+from streamscore.core.events.field import Field
 from streamscore.errors import DataError
 from streamscore.files.json_values import flag, json_values
 
@@ -191,14 +192,7 @@ def _encoder(
         if names.count(field.wire_name) != 1 and not (stands_in and field.wire_name not in names):
             hint = ", or a time to stand in for it" if field.name == "occurred_at" else ""
             raise DataError(f"{path} needs one column {field.wire_name!r}, a field of {event_type.name} events{hint}")
-    row = msgspec.defstruct(
-        "Row",
-        [(field.name, Any, None) if field.optional else (field.name, Any) for field in fields],
-        rename={field.name: field.wire_name for field in fields},
-        omit_defaults=True,
-        gc=False,
-    )
-    encode = msgspec.json.Encoder(decimal_format="number").encode
+    encode_row = row_encoder(fields)
     types = value_types(event_type)
     stand_in = occurred_at and (occurred_at if occurred_at.tzinfo else occurred_at.replace(tzinfo=UTC))
 
@@ -209,6 +203,22 @@ def _encoder(
             else repeat(stand_in)
             for field in fields
         )
-        return list(map(encode, map(row, *values)))
+        return list(map(encode_row, *values))
 
     return columns, encoded
+
+
+def row_encoder(fields: Sequence[Field]) -> Callable[..., bytes]:
+    """The function that writes a row's values, one for each field, as wire JSON.
+
+    An optional value that is None is left out. A required one is written as null, and left out where it is UNSET.
+    """
+    row = msgspec.defstruct(
+        "Row",
+        [(field.name, Any, None) if field.optional else (field.name, Any) for field in fields],
+        rename={field.name: field.wire_name for field in fields},
+        omit_defaults=True,
+        gc=False,
+    )
+    encode = msgspec.json.Encoder(decimal_format="number").encode
+    return lambda *values: encode(row(*values))

@@ -18,32 +18,58 @@ import re
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import fsspec
 from pydantic import ValidationError
 
+from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Manifest
 from streamscore.errors import BundleError, SettingsError, StoreUnreachable, first_line
 from streamscore.models.bundle_files import GOLDEN, MANIFEST, NETWORK, SCALER, BundleFiles, digest, manifest_digest
 from streamscore.models.lock import locked
+from streamscore.registry import find_event_type
+
+if TYPE_CHECKING:
+    from streamscore.models.model import Model
 
 Alias = Literal["champion", "challenger", "previous"]
+Device = Literal["auto", "cpu", "gpu"]
 log = logging.getLogger("streamscore.store")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class ModelStore:
-    """The bundles and aliases of one event type under a store's URL."""
+    """The bundles and aliases of one event type under a store's URL.
 
-    def __init__(self, url: str, event_type: str) -> None:
+    `url` is a folder or any fsspec URL; `event_type` is the event type, or its name. SettingsError when the URL names
+    no file system; StoreUnreachable, from any method, when the store does not answer.
+
+        >>> store = streamscore.ModelStore(models, "transaction")
+        >>> store.alias("champion") == store.load().version
+        True
+    """
+
+    def __init__(self, url: str | os.PathLike[str], event_type: EventType | str) -> None:
+        url = os.fspath(url)
         try:
             self._fs, root = fsspec.core.url_to_fs(url)
         except Exception as error:  # the file systems of fsspec raise whatever they like
             scheme = url.partition("://")[0]  # the rest can hold a password
             raise SettingsError(f"a model store at {scheme}:// cannot be opened: {first_line(error)}") from None
         self._warned: set[str] = set()  # said once: who watches a store asks every few seconds
-        self._root = f"{root.rstrip('/')}/{event_type}"
+        self._event_type = event_type
+        self._root = f"{root.rstrip('/')}/{event_type if isinstance(event_type, str) else event_type.name}"
+
+    def load(self, version: str = "champion", *, device: Device = "auto") -> "Model":
+        """The model of a version, or of an alias such as `champion`, verified and compiled. Takes some seconds.
+
+        BundleError when there is none, or it cannot be trusted.
+        """
+        from streamscore.models.model import model_of  # noqa: PLC0415  who only lists versions waits for no pandas
+
+        event_type = self._event_type if isinstance(self._event_type, EventType) else find_event_type(self._event_type)
+        return model_of(self, event_type, version, device)
 
     def bundles(self) -> dict[str, Manifest | BundleError]:
         """What every bundle says of itself, oldest first, then why some cannot be read; none that is unfinished."""
@@ -214,3 +240,21 @@ def _age(bundle: tuple[str, Manifest | BundleError]) -> tuple[bool, str]:
 
 def _unreachable(how: str, error: Exception) -> StoreUnreachable:
     return StoreUnreachable(f"the model store cannot be {how}: {getattr(error, 'strerror', None) or first_line(error)}")
+
+
+def load_model(
+    store: str | os.PathLike[str], event_type: EventType | str, version: str = "champion", *, device: Device = "auto"
+) -> "Model":
+    """A model of a store, ready to score: verified, compiled, and its golden rows reproduced. Takes some seconds.
+
+    `store` is a folder or any fsspec URL. `event_type` is an EventType, its name, or `module:NAME`. `version` is a
+    version or one of the aliases champion, challenger and previous. `device` auto takes a GPU where there is one.
+    BundleError when there is no such model, or it cannot be trusted; StoreUnreachable when the store does not answer;
+    SettingsError for an unknown event type, or a GPU that is not there.
+
+        >>> model = streamscore.load_model(models, "transaction")
+        >>> model.score(streamscore.testing.events_of(model.event_type, 3, seed=1)).shape
+        (3, 3)
+    """
+    found = find_event_type(event_type) if isinstance(event_type, str) else event_type
+    return ModelStore(store, found).load(version, device=device)

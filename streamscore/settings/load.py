@@ -3,6 +3,8 @@
 Unknown keys are errors with a suggestion.
 """
 
+import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +96,21 @@ def load(
         raise SettingsError(
             f"{key}: {first['msg'].removeprefix('Value error, ')} (from {origins.get(key, 'settings')})"
         ) from None
+
+
+def load_settings(
+    file: str | os.PathLike[str] | None = None, env: Mapping[str, str] = os.environ, **overrides: Any
+) -> Settings:
+    """The settings of a worker: of a YAML file, of `STREAMSCORE_…` variables, and of `overrides`; later ones win.
+
+    An override names a key of the file; a mapping in it changes only the keys it names. SettingsError names the key and
+    what is allowed.
+
+        >>> streamscore.load_settings(env={}, batch={"max_events": 256}).batch.max_events
+        256
+    """
+    flags = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]  # JSON is YAML, and a flag holds YAML
+    return load(Path(file) if file is not None else None, env, flags)[0]
 
 
 def shown(settings: Settings, origins: Mapping[str, str]) -> Iterator[Origin]:

@@ -127,13 +127,7 @@ def conclude(
     """Everything a batch produces, encoded; `features_of` says which scores carry the features behind them."""
     entries, valid = prepared.entries, prepared.valid
     refused = [entry for entry in entries if entry.dead_letter is not None] if len(valid) < len(entries) else []
-    scored = scores(bundle, valid, judged.risks, judged.why, Times(now, prepared.complete_since))
-    for row in prepared.duplicates:
-        scored[row] = msgspec.structs.replace(scored[row], duplicate=True)
-    if features_of != "off":
-        values = bundle.features.values(prepared.columns)
-        for row in range(len(scored)) if features_of == "all" else np.flatnonzero(judged.band).tolist():
-            scored[row] = msgspec.structs.replace(scored[row], features=_features(values, row))
+    scored = scored_events(prepared, bundle, judged, now, features_of)
     return Outcome(
         scores=[
             Message((record := entry.record).key, _encode(score), record.headers and _trace(record.headers))
@@ -154,6 +148,20 @@ def conclude(
         ignored_fields=sum(map(_ignored, valid)),
         binned=binned(bundle.bins, prepared.matrix, judged.risks) if bundle.bins.profiles else None,
     )
+
+
+def scored_events(
+    prepared: Prepared, bundle: Bundle, judged: Judged, now: datetime, features_of: FeaturesOf = "off"
+) -> list[Score]:
+    """The score of each valid event, in order: what a worker encodes and what the Python API returns."""
+    scored = scores(bundle, prepared.valid, judged.risks, judged.why, Times(now, prepared.complete_since))
+    for row in prepared.duplicates:
+        scored[row] = msgspec.structs.replace(scored[row], duplicate=True)
+    if features_of != "off":
+        values = bundle.features.values(prepared.columns)
+        for row in range(len(scored)) if features_of == "all" else np.flatnonzero(judged.band).tolist():
+            scored[row] = msgspec.structs.replace(scored[row], features=_features(values, row))
+    return scored
 
 
 def _features(values: dict[str, np.ndarray], row: int) -> dict[str, float | None]:
