@@ -1,8 +1,6 @@
 """Laws that every event type keeps, the built-in ones and those of the examples."""
 
-import json
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,11 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamscore.core.events.decode import Entry, Limits, decode
+from examples import handbook_history
+from streamscore.core.events.decode import Entry
 from streamscore.core.events.event_type import EventType
-from streamscore.core.events.field import UNKNOWN, Columns
 from streamscore.core.history.entity_history import EntityHistory
 from streamscore.core.scoring.pipeline import process
+from streamscore.testing import check_event_type
+from streamscore.testing.laws import check_features, check_neighbours, check_round_trip
 from tests.support.generated import EVENT_TYPES, bodies, messages
 from tests.support.samples import NOW, StubScorer, bundle, decoded, entries_of
 
@@ -22,113 +22,33 @@ LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthChec
 EACH = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda event_type: event_type.name)
 
 
-def events_of(event_type: EventType, values: list[bytes]) -> list[Any]:
-    entries = entries_of(event_type, list(values))
-    assert all(entry.event is not None for entry in entries), [entry.dead_letter for entry in entries]
-    return [entry.event for entry in entries]
-
-
-def columns_of(event_type: EventType, events: list[Any]) -> Columns:
-    """Columns as of a history that is empty, where each event is the first of its entities."""
-    return EntityHistory(event_type).extended(event_type, event_type.columns(events))
-
-
-def matrix_of(event_type: EventType, events: list[Any]) -> np.ndarray:
-    return event_type.features.matrix(columns_of(event_type, events), len(events))
+@pytest.mark.parametrize("event_type", [*EVENT_TYPES, handbook_history.TRANSACTION], ids=lambda found: found.name)
+def test_the_shipped_laws_hold(event_type: EventType) -> None:
+    """`check_event_type`, which users run on their own event types, finds nothing."""
+    check_event_type(event_type)
 
 
 @EACH
 @LAW
 @given(data=st.data())
 def test_round_trip(event_type: EventType, data: st.DataObject) -> None:
-    """What is declared valid decodes, encodes and decodes again to the same event, and the same columns."""
+    """What is declared valid decodes, encodes and decodes again to the same frozen event, and the same features."""
     values = data.draw(bodies(event_type))
-    entry = decoded(event_type, json.dumps(values).encode())
-    assert entry.event is not None, (entry.dead_letter, values)
-    assert entry.ignored == 0
-    again = decoded(event_type, msgspec.json.encode(entry.event)).event
-    assert again == entry.event
+    check_round_trip(event_type, values)
+    event = decoded(event_type, msgspec.json.encode(values)).event
     for field in event_type.fields:
-        found = getattr(entry.event, field.name)
         if field.kind == "time":
-            found = found.isoformat(timespec="microseconds")
-            assert found == datetime.fromisoformat(values[field.wire_name]).isoformat(timespec="microseconds")
-        else:
-            assert found == values.get(field.wire_name)
-    assert np.array_equal(matrix_of(event_type, [entry.event]), matrix_of(event_type, [again]), equal_nan=True)
-
-
-@EACH
-@LAW
-@given(data=st.data())
-def test_events_are_frozen(event_type: EventType, data: st.DataObject) -> None:
-    """No field of an event can be set."""
-    (event,) = events_of(event_type, [data.draw(messages(event_type))])
-    for field in event_type.fields:
-        with pytest.raises(AttributeError):
-            setattr(event, field.name, None)
+            given_time = datetime.fromisoformat(values[field.wire_name])
+            assert getattr(event, field.name).isoformat() == given_time.isoformat()
 
 
 @EACH
 @LAW
 @given(data=st.data())
 def test_features_are_pure(event_type: EventType, data: st.DataObject) -> None:
-    """Features are float32, finite or NaN, always the same, alone or in any order, and spoil no input."""
-    events = events_of(event_type, data.draw(st.lists(messages(event_type), min_size=2, max_size=5)))
-    columns = columns_of(event_type, events)
-    before = {name: np.array(values).copy() for name, values in columns.items()}
-    matrix = event_type.features.matrix(columns, len(events))
-    assert matrix.dtype == np.float32
-    assert matrix.shape == (len(events), len(event_type.features.names))
-    assert (np.isfinite(matrix) | np.isnan(matrix)).all()
-    assert all(np.array_equal(before[name], values, equal_nan=True) for name, values in columns.items())
-    assert np.array_equal(event_type.features.matrix(columns, len(events)), matrix, equal_nan=True)
-    order = data.draw(st.permutations(range(len(events))))
-    shuffled = matrix_of(event_type, [events[i] for i in order])
-    assert np.array_equal(shuffled, matrix[list(order)], equal_nan=True)
-    alone = np.vstack([matrix_of(event_type, [event]) for event in events])
-    assert np.array_equal(alone, matrix, equal_nan=True)
-
-
-@EACH
-@LAW
-@given(data=st.data())
-def test_categories_stay_in_range(event_type: EventType, data: st.DataObject) -> None:
-    """A categorical feature's value is one of its codes, so that it has a column in the scaler."""
-    events = events_of(event_type, [data.draw(messages(event_type))])
-    row = matrix_of(event_type, events)[0]
-    for feature, value in zip(event_type.features.features, row.tolist(), strict=True):
-        if feature.categories:
-            assert value in range(UNKNOWN, feature.categories)
-
-
-@EACH
-def test_categories_have_a_code_each(event_type: EventType) -> None:
-    """A categorical feature of one field has as many codes as the field has values, and one for unknown."""
-    fields = {field.name: field for field in event_type.fields}
-    for feature in event_type.features.features:
-        if feature.categories:
-            (name,) = feature.fields
-            assert feature.categories == len(fields[name].codes) + 1, name
-
-
-@EACH
-def test_reasons_format(event_type: EventType) -> None:
-    """Every reason's words can be written for any value a feature may take, and hold no stray braces."""
-    for feature in event_type.features.features:
-        for value in (0.0, 1.0, -2.5, 1e9, float("inf")):
-            for words in (feature.reason, feature.otherwise or feature.reason):
-                text = words.format(value=value)
-                assert text
-                assert not set("{}") & set(text)
-
-
-@EACH
-def test_names_are_unique(event_type: EventType) -> None:
-    """Features have names of their own, and decisions too."""
-    assert len(set(event_type.features.names)) == len(event_type.features.names)
-    assert len(set(event_type.decisions)) == 3
-    assert 0 < event_type.decline_rate <= event_type.review_rate < 1
+    """Features are float32, finite or NaN, always the same, alone or in any order, in range, and spoil no input."""
+    drawn = data.draw(st.lists(messages(event_type), min_size=2, max_size=5))
+    check_features(event_type, drawn, data.draw(st.permutations(range(len(drawn)))))
 
 
 @st.composite
@@ -149,18 +69,12 @@ def same(found: Entry, expected: Entry) -> bool:
     return said == other
 
 
-def both_ways(event_type: EventType, values: list[bytes]) -> None:
-    """Each message of a batch becomes what it becomes alone."""
-    for found, value in zip(entries_of(event_type, list(values)), values, strict=True):
-        assert same(found, decoded(event_type, value))
-
-
 @EACH
 @LAW
 @given(data=st.data())
 def test_neighbours_do_not_matter(event_type: EventType, data: st.DataObject) -> None:
     """What becomes of a message in a batch, between fragments of others, is what becomes of it alone."""
-    both_ways(event_type, data.draw(fragments(event_type)))
+    check_neighbours(event_type, data.draw(fragments(event_type)))
 
 
 @EACH
@@ -171,7 +85,7 @@ def test_fragments_of_a_text_do_not_heal(event_type: EventType, data: st.DataObj
     message = data.draw(messages(event_type))
     cut = data.draw(st.sampled_from([i for i in range(1, len(message)) if message[i : i + 1] == b'"'])) + 1
     pieces = [message, message[:cut], message[cut:] or b'"}', b'"}', message]
-    both_ways(event_type, pieces)
+    check_neighbours(event_type, pieces)
     entries = entries_of(event_type, list(pieces))
     assert [entry.event is not None for entry in entries] == [True, False, False, False, True]
 
@@ -196,7 +110,7 @@ def anything(draw: st.DrawFn, event_type: EventType) -> bytes:
 def test_any_bytes_become_an_event_or_a_dead_letter(event_type: EventType, data: st.DataObject) -> None:
     """Whatever bytes come in, one thing comes out, in plain words, and can be published; nothing is raised."""
     values = data.draw(st.lists(anything(event_type), min_size=1, max_size=4))
-    entries = decode(event_type, [entry.record for entry in entries_of(event_type, list(values))], NOW, Limits())
+    entries = entries_of(event_type, list(values))
     for entry, value in zip(entries, values, strict=True):
         assert (entry.event is None) != (entry.dead_letter is None)
         assert same(entry, decoded(event_type, value))
