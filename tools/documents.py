@@ -12,7 +12,7 @@ from streamscore.settings.schema import described
 from trainer.metrics import TrainerMetrics
 from trainer.settings import GateSettings, TeacherSettings, ThresholdSettings, TrainingSettings
 
-PAGES = tuple(Path("docs", f"{name}.md") for name in ("running", "own-events", "training"))
+PAGES = tuple(Path("docs/reference", f"{name}.md") for name in ("settings", "metrics"))
 
 
 def settings_table() -> str:

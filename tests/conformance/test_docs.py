@@ -14,7 +14,7 @@ from tests.support.running import environment
 from tools.documents import PAGES as GENERATED
 from tools.documents import filled
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -28,7 +28,9 @@ def test_tables_are_those_of_the_code(page: Path) -> None:
 def test_exit_codes_are_those_of_the_errors() -> None:
     """Every exit code that an error ends with stands in the table."""
     codes = {error.exit_code for error in StreamScoreError.__subclasses__() if error.exit_code != 1}
-    documented = set(map(int, re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "running.md").read_text(), re.MULTILINE)))
+    documented = set(
+        map(int, re.findall(r"^\| (\d+) \|", (ROOT / "docs/reference/commands.md").read_text(), re.MULTILINE))
+    )
     assert codes <= documented
 
 
