@@ -111,7 +111,7 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     from streamscore.settings.schema import Http
     from trainer.metrics import TrainerMetrics
 
-    chosen, settings, metrics, pulse = (
+    chosen, settings, metrics, heartbeat = (
         find_event_type(event_type),
         parsed(values),
         TrainerMetrics(),
@@ -122,12 +122,12 @@ def watch(archive: str, event_type: str, store: str, every: float, values: tuple
     from trainer.watch import watch as run
 
     check(chosen, settings)  # else every run would fail by them, which nobody might see
-    hours, server = rest.pop("drift_hours"), serve(Http(**rest), metrics.registry, pulse)
+    hours, server = rest.pop("drift_hours"), serve(Http(**rest), metrics.registry, heartbeat)
     say(f"metrics on http://{rest['host']}:{server.server_address[1]}")
     _on_stop(asked)  # also in the middle of a run, which leaves nothing
 
     def stopped(seconds: float) -> bool:
-        pulse.turn(None)
+        heartbeat.turn(None)
         return stop.wait(seconds)
 
     what = Watch(

@@ -26,6 +26,7 @@ from streamscore.kafka.listener import RebalanceListener
 from streamscore.kafka.source import KafkaSource
 from streamscore.kafka.start_offsets import Start
 from streamscore.monitoring.probe import Heartbeat
+from streamscore.process import undisturbed
 from streamscore.settings.pseudonyms import naming
 from streamscore.settings.schema import Kafka, Settings
 
@@ -48,18 +49,28 @@ class Writing(NamedTuple):
     done: "Future[dict[str, int]]"
 
 
+class Parts(NamedTuple):
+    """What an archiver works with; `startup` builds all of it. `accept_gaps` goes on where records are gone."""
+
+    routes: Mapping[str, Route]
+    source: KafkaSource
+    metrics: ArchiveMetrics
+    heartbeat: Heartbeat
+    accept_gaps: bool
+
+
 class Archiver:
     """Archives the partitions its group gives it. `run` returns when `stop` was called and all is written."""
 
-    def __init__(
-        self, settings: Settings, routes: Mapping[str, Route], metrics: ArchiveMetrics, pulse: Heartbeat
-    ) -> None:
-        self._settings, self._archive, self._routes = settings, settings.archive, routes
-        self.metrics, self.pulse = metrics, pulse
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings, self._archive, self._routes = settings, settings.archive, parts.routes
+        self._source, self._accept_gaps = parts.source, parts.accept_gaps
+        self.metrics, self.heartbeat = parts.metrics, parts.heartbeat
         self._ledgers = {
-            topic: TopicProgress(list(map(self._table, route.tables)), route.tables) for topic, route in routes.items()
+            topic: TopicProgress(list(map(self._table, route.tables)), route.tables)
+            for topic, route in self._routes.items()
         }
-        self._rolls = {topic: Roll() for topic in routes}
+        self._rolls = {topic: Roll() for topic in self._routes}
         self._writing: Writing | None = None
         self._writer = ThreadPoolExecutor(1, "archive")
         self._again: dict[str, float] = {}  # topics that begin anew, and when
@@ -73,21 +84,15 @@ class Archiver:
         """Ask the loop to write what it has read and leave the group. Safe from a signal handler."""
         self._stopping, self._stop_at = True, time.monotonic() + self._settings.drain_seconds
 
-    def run(self, accept_gaps: bool) -> None:
+    def run(self) -> None:
         """Archive until stopped. Raises what `errors.py` lists; what is not written is read again."""
-        self._accept_gaps = accept_gaps
-        kafka = self._settings.kafka.model_copy(update={"group": self._archive.group})
-        hooks = RebalanceListener(lambda _: {}, lambda _: 0, lambda _: None, self._leaving, self._starts)
-        self._source = KafkaSource(kafka, list(self._routes), hooks)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
+        self._source.join(RebalanceListener(leaving=self._leaving, starts=self._starts))
         try:
-            while not self._stopping:
-                self._turn()
-            self._drain()
+            with undisturbed():
+                while not self._stopping:
+                    self._turn()
+                self._drain()
         finally:
-            gc.enable()
             self._source.close()
             self._writer.shutdown()
 
@@ -101,7 +106,7 @@ class Archiver:
             wait([self._writing.done], WAIT)
         self._settle()
         self._write_due()
-        self.pulse.turn(self._waiting_for())
+        self.heartbeat.turn(self._waiting_for())
         if time.monotonic() - self._last_report >= REPORT_SECONDS:
             self._last_report = time.monotonic()
             self._report()
@@ -171,14 +176,13 @@ class Archiver:
         for topic in [topic for topic, at in self._again.items() if time.monotonic() >= at]:
             self._again[topic] = time.monotonic() + AGAIN_SECONDS
             ours = [partition for partition in self._source.owned if partition[0] == topic]
-            starts = self._starts(self._client, self._settings.kafka, ours)
+            starts = self._source.starts(ours)
             if starts.keys() == set(ours):
-                self._source.read_from({partition: start.offset for partition, start in starts.items()})
+                self._source.read_from(starts)
                 del self._again[topic]
 
     def _starts(self, client: Any, _kafka: Kafka, partitions: Sequence[Partition]) -> dict[Partition, Start]:
         """Where partitions are read first; those of a topic that is being written are not known yet."""
-        self._client = client
         busy = self._writing.topic if self._writing else None
         asked = [partition for partition in partitions if partition[0] != busy]
         try:
@@ -221,4 +225,4 @@ class Archiver:
         self.metrics.lags({p: max(0, ends[p] - written.get(p, 0)) for p in self._source.owned if p in ends})
         self.metrics.waiting.set(sum(roll.count for roll in self._rolls.values()))
         self.metrics.partitions.set(len(self._source.owned))
-        self.metrics.connected.set(self._source.health.connected)
+        self.metrics.connected.set(self._source.connected)

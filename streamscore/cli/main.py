@@ -33,7 +33,7 @@ def cli() -> None:
 @with_settings
 def worker(settings: "Settings") -> None:
     """Score events until stopped. SIGTERM drains and leaves the group; a second one aborts."""
-    from streamscore.worker.startup import run_worker
+    from streamscore.worker.worker import run_worker
 
     run_worker(settings)
 

@@ -30,13 +30,13 @@ class KafkaSink:
         self._send_all(outputs.alerts, outcome.alerts)
         self._send_all(outputs.dead_letters, outcome.dead_letters)
 
-    def acknowledged(self, seconds: float) -> bool:
-        """Whether Kafka has everything that was handed over, waiting up to `seconds`.
+    def flush(self, timeout: float) -> bool:
+        """Whether Kafka has everything that was handed over, waiting up to `timeout` seconds.
 
         BrokerError when it refused an output for good: nothing of its batch may be committed.
         """
-        if seconds > 0:
-            self._producer.flush(seconds)
+        if timeout > 0:
+            self._producer.flush(timeout)
         else:
             self._producer.poll(0)
         if self._refused:

@@ -20,14 +20,14 @@ log = logging.getLogger("streamscore.kafka")
 BROKER_SECONDS = 2.0
 
 
-def await_topics(kafka: Kafka, topics: Collection[str], stop: threading.Event, pulse: Heartbeat) -> None:
+def await_topics(kafka: Kafka, topics: Collection[str], stop: threading.Event, heartbeat: Heartbeat) -> None:
     """Wait for a broker; BrokerError names the topics that it does not have."""
     client = admin(kafka)
     while not stop.is_set():
         try:
             existing = partitions_of(client, BROKER_SECONDS)
         except KafkaException as error:
-            pulse.turn("a broker")
+            heartbeat.turn("a broker")
             log.warning("no broker answers at %s: %s", kafka.bootstrap, error.args[0].str())
             continue
         missing = [topic for topic in topics if topic not in existing]

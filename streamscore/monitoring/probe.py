@@ -41,12 +41,12 @@ class Heartbeat:
         return "the loop, which is stuck" if self.stuck() else self.waiting_for
 
 
-def serve(http: Http, registry: CollectorRegistry, pulse: Heartbeat) -> ThreadingHTTPServer:
+def serve(http: Http, registry: CollectorRegistry, heartbeat: Heartbeat) -> ThreadingHTTPServer:
     """Start answering on a thread of its own; the port taken is in `server_address`."""
     answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
-        "/livez": lambda: _said(pulse.problem() if pulse.stuck() else None),
-        "/readyz": lambda: _said(pulse.problem()),
+        "/livez": lambda: _said(heartbeat.problem() if heartbeat.stuck() else None),
+        "/readyz": lambda: _said(heartbeat.problem()),
     }
 
     class Handler(BaseHTTPRequestHandler):

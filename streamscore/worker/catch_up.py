@@ -12,7 +12,6 @@ from streamscore.core.events.record import Partition
 from streamscore.core.history.entity_history import Bounds
 from streamscore.core.scoring.pipeline import Prepared
 from streamscore.core.scoring.stream_history import StreamHistory
-from streamscore.kafka.source import KafkaSource
 from streamscore.kafka.topics import topic_ids
 from streamscore.monitoring.metrics import Metrics
 from streamscore.monitoring.probe import Heartbeat
@@ -22,6 +21,7 @@ from streamscore.recovery.snapshot_store import SnapshotStore
 from streamscore.recovery.snapshot_writer import SnapshotWriter
 from streamscore.settings.pseudonyms import pseudonyms
 from streamscore.settings.schema import Settings
+from streamscore.worker.protocols import GroupSource
 from streamscore.worker.stream import Stream, Topics
 
 # Between two looks at the group and at signals while nothing is scored.
@@ -53,9 +53,11 @@ def bar(total: int, left: int, seconds: float) -> str:
 class CatchUp:
     """The pasts of a worker's streams: how far they are, and what of them nobody will ask for again."""
 
-    def __init__(self, source: KafkaSource, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, source: GroupSource, settings: Settings, metrics: Metrics, on_kafka: bool = True) -> None:
+        """A source that is not `on_kafka` cannot be read again: a history begins with its first record."""
         self._source, self._settings, self._metrics = source, settings, metrics
-        self._pasts: list[StreamHistory] = []
+        self._on_kafka = on_kafka
+        self._histories: list[StreamHistory] = []
         self._snapshots: list[tuple[SnapshotWriter, StreamHistory]] = []
         self._topics: list[str] = []
         self._next_new = 0.0
@@ -71,20 +73,24 @@ class CatchUp:
             if stream.bundle.event_type.history:
                 self._topics += topics.of(name)
                 stream.history = self._begun(stream.bundle.event_type, topics.of(name), told)
-                self._pasts.append(stream.history)
-                self._source.read_from(stream.history.folded)
-                self.waiting_for = "history"
+                self._histories.append(stream.history)
+                if self._on_kafka:
+                    self._source.read_from(stream.history.folded)
+                    self.waiting_for = "history"
 
     def _begun(self, event_type: EventType, topics: Sequence[str], told: Callable[[str], None]) -> StreamHistory:
         """The history of the newest snapshot that fits, else that of the archive, else one that knows nothing yet."""
         limits = self._settings.history
         kafka = self._settings.kafka
         bounds = Bounds(timedelta(seconds=limits.slack_seconds), limits.max_entities)
+        names = pseudonyms(self._settings, [event_type])
+        if not self._on_kafka:
+            return StreamHistory(event_type, bounds, {}, names)
         latest = kafka.start_from == "latest"
         kept = self._source.follow(topics)
         store = SnapshotStore(limits.snapshots, event_type.name) if limits.snapshots else None
         ids, erased = (topic_ids(kafka, topics), last_erasure(store)) if store else ({}, None)
-        retained = RecoverableStream(event_type, bounds, kept, ids, pseudonyms(self._settings, [event_type]), erased)
+        retained = RecoverableStream(event_type, bounds, kept, ids, names, erased)
         history = restored(retained, store, latest, told) if store else None
         if history is None:
             history = archived(retained, f"{self._settings.archive.url.rstrip('/')}/{event_type.name}", latest, told)
@@ -104,13 +110,13 @@ class CatchUp:
 
     def look(self) -> None:
         """See how much is left to fold, and drop what no event will ask for; called about once a second."""
-        if not self._pasts:
+        if not self._histories:
             return
         positions, ends = self._source.positions(), self._source.ends()
         # Of what an open transaction holds back nothing can be folded: it may never be anything.
         positions |= {p: ends[p] for p, at in positions.items() if p in ends and self._source.end_seen.get(p, -1) >= at}
         self._metrics.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in ends.items()))
-        for history in self._pasts:
+        for history in self._histories:
             self._metrics.history(history)
         if self.waiting_for:
             self.waiting_for = self._left_to_fold(positions, ends)
@@ -118,7 +124,7 @@ class CatchUp:
             self._next_new = time.monotonic() + NEW_SECONDS
             self._source.follow_new(self._topics)
         committed = self._source.committed()
-        for history in self._pasts if committed else ():
+        for history in self._histories if committed else ():
             history.forget(committed)
 
     def _left_to_fold(self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> str | None:
@@ -139,10 +145,10 @@ class CatchUp:
         since = datetime.fromtimestamp(history.complete_since, UTC)
         return f"history, complete only from {since:%Y-%m-%dT%H:%M:%SZ} on; history.allow_partial scores without it"
 
-    def hold(self, reason: str, pulse: Heartbeat, going: Callable[[], bool]) -> None:
+    def hold(self, reason: str, heartbeat: Heartbeat, going: Callable[[], bool]) -> None:
         """Stay in the group and score nothing, until an operator has decided what to do."""
         log.error("waiting for %s", reason)
         while going():
-            pulse.turn(reason)
+            heartbeat.turn(reason)
             self._source.poll_group()
             time.sleep(HOLD_SECONDS)

@@ -15,9 +15,9 @@ import numpy as np
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.record import Partition
 from streamscore.core.scoring.pipeline import Outcome
-from streamscore.kafka.sink import KafkaSink
-from streamscore.kafka.source import KafkaSource
 from streamscore.monitoring.metrics import Metrics
+from streamscore.worker.protocols import GroupSource
+from streamscore.worker.sinks import Sinks
 
 # What is in Kafka's hands at a time: enough to keep it busy, and a bound on what a crash repeats.
 MOST_EVENTS, MOST_SECONDS = 32_768, 0.5
@@ -39,8 +39,8 @@ class Published(NamedTuple):
 class Delivery:
     """The books of one worker's outputs. Used from its loop only."""
 
-    def __init__(self, source: KafkaSource, sink: KafkaSink, metrics: Metrics) -> None:
-        self._source, self._sink, self._metrics = source, sink, metrics
+    def __init__(self, source: GroupSource, sinks: Sinks, metrics: Metrics) -> None:
+        self._source, self._sinks, self._metrics = source, sinks, metrics
         self._published: list[Published] = []
         self._handed, self._aged = 0, 0  # outputs handed over; batches of `_published` whose age is told
         # The next offset of each partition that this worker ever scored, all outputs before it acknowledged.
@@ -68,7 +68,7 @@ class Delivery:
     def publish(self, event_type: EventType, outcome: Outcome) -> None:
         """Hand a batch's outputs to Kafka, and count them."""
         self.acknowledged(0)  # of the batches before, as long as nothing new is outstanding
-        self._sink.publish(outcome)
+        self._sinks.publish(outcome)
         self._handed += len(outcome.scores) + len(outcome.alerts) + len(outcome.dead_letters)
         self._published.append(
             Published(time.monotonic(), self._handed, event_type.name, outcome.timestamps, outcome.offsets)
@@ -79,7 +79,7 @@ class Delivery:
         """Whether every output so far is in Kafka, waiting up to so long; their offsets are committable then."""
         if not self._published:
             return True
-        complete = self._sink.acknowledged(seconds)
+        complete = self._sinks.flush(seconds)
         self._tell_ages()
         if not complete:
             return False
@@ -93,7 +93,7 @@ class Delivery:
 
         Good enough to measure by; not to commit by, since outputs of several partitions overtake each other.
         """
-        now, has = time.time(), self._handed - self._sink.outstanding()
+        now, has = time.time(), self._handed - self._sinks.outstanding()
         while self._aged < len(self._published) and self._published[self._aged].upto <= has:
             batch = self._published[self._aged]
             known = batch.timestamps[batch.timestamps >= 0]
@@ -105,7 +105,7 @@ class Delivery:
         if self._source.commit_failed:
             self._metrics.commit_failures.inc()
         self._offered = dict(self._done)
-        self._source.commit(self._offered, wait)
+        self._source.commit(self._offered, wait=wait)
 
     def resume(self, partitions: Collection[Partition], seconds: float) -> dict[Partition, int] | None:
         """Where this worker stood in partitions that it gets back; None while it does not know."""
@@ -118,3 +118,7 @@ class Delivery:
         """Partitions go to another worker: commit what can be, so that it is not scored twice."""
         self.acknowledged(seconds)
         self.commit(wait=True)
+
+    def close(self) -> None:
+        """Close every sink."""
+        self._sinks.close()

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
-from streamscore.archive.archiver import Archiver
+from streamscore.archive.archiver import Archiver, Parts
 from streamscore.archive.delta import Table
 from streamscore.archive.ledger import Roll, TopicProgress
 from streamscore.archive.read import Archive, columns
@@ -246,7 +246,8 @@ def test_the_archiver_writes_with_its_key(tmp_path: Path) -> None:
     """Its tables are made with the naming of the settings."""
     settings = given(KEY)
     settings = settings.model_copy(update={"archive": settings.archive.model_copy(update={"url": str(tmp_path)})})
-    archiver = Archiver(settings, routes(settings), None, None)  # type: ignore[arg-type]
+    parts = Parts(routes(settings), None, None, None, accept_gaps=False)  # type: ignore[arg-type]
+    archiver = Archiver(settings, parts)
     assert archiver._table("transaction/events")._naming == NAMES.naming
 
 

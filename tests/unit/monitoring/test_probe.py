@@ -16,8 +16,8 @@ PULSE = Heartbeat()
 
 
 @pytest.fixture
-def pulse() -> Heartbeat:
-    """The pulse of the server under test, as it is before the loop first turns."""
+def heartbeat() -> Heartbeat:
+    """The heartbeat of the server under test, as it is before the loop first turns."""
     PULSE.turn(Heartbeat().waiting_for)
     return PULSE
 
@@ -50,29 +50,29 @@ def test_metrics_are_prometheus_text(server: ThreadingHTTPServer) -> None:
         assert "streamscore_ready" in {family.name for family in text_string_to_metric_families(text)}
 
 
-def test_ready_only_when_nothing_is_waited_for(server: ThreadingHTTPServer, pulse: Heartbeat) -> None:
+def test_ready_only_when_nothing_is_waited_for(server: ThreadingHTTPServer, heartbeat: Heartbeat) -> None:
     """/readyz says what is waited for until the loop turns without waiting, and again when it waits again."""
     assert asked(server, "/readyz")[::2] == (503, "waiting for start\n")
-    pulse.turn("a broker")
+    heartbeat.turn("a broker")
     assert asked(server, "/readyz")[::2] == (503, "waiting for a broker\n")
-    pulse.turn(None)
+    heartbeat.turn(None)
     assert asked(server, "/readyz")[::2] == (200, "ok\n")
-    pulse.turn("an assignment")
+    heartbeat.turn("an assignment")
     assert asked(server, "/readyz")[0] == 503
 
 
-def test_alive_while_it_waits(server: ThreadingHTTPServer, pulse: Heartbeat) -> None:
+def test_alive_while_it_waits(server: ThreadingHTTPServer, heartbeat: Heartbeat) -> None:
     """/livez is ok while the loop turns, whatever it waits for: a restart would not bring the broker back."""
-    pulse.turn("a broker")
+    heartbeat.turn("a broker")
     assert asked(server, "/livez")[::2] == (200, "ok\n")
 
 
 def test_a_stuck_loop_is_neither(
-    server: ThreadingHTTPServer, pulse: Heartbeat, monkeypatch: pytest.MonkeyPatch
+    server: ThreadingHTTPServer, heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loop that has not turned for too long fails both probes, and says so."""
-    pulse.turn(None)
-    monkeypatch.setattr(pulse, "_patience", -1.0)
+    heartbeat.turn(None)
+    monkeypatch.setattr(heartbeat, "_patience", -1.0)
     for path in ("/livez", "/readyz"):
         status, _, text = asked(server, path)
         assert status == 503
@@ -81,10 +81,10 @@ def test_a_stuck_loop_is_neither(
 
 def test_a_start_may_take_longer_than_a_turn() -> None:
     """Loading and compiling models is no stuck loop, which a restart would only begin again."""
-    pulse = Heartbeat(patience=-1.0)
-    assert pulse.problem() == "start"
-    pulse.turn(None)
-    assert pulse.stuck()
+    heartbeat = Heartbeat(patience=-1.0)
+    assert heartbeat.problem() == "start"
+    heartbeat.turn(None)
+    assert heartbeat.stuck()
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/x", "/..%2f..%2fetc/passwd", "/healthz"])

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from streamscore.core.events.application import APPLICATION
 from streamscore.core.events.field import microseconds
 from streamscore.core.events.transaction import TRANSACTION
-from streamscore.core.scoring.bundle import Calibration, Contributions, Golden, disagreement, golden_matrix
+from streamscore.core.scoring.bundle import Bundle, Calibration, Contributions, Golden, disagreement, golden_matrix
 from streamscore.core.scoring.decision import reasons
 from streamscore.errors import BundleError, SettingsError
+from streamscore.models.alias_watch import AliasWatch, Handlers
 from streamscore.models.bundle_files import GOLDEN, MANIFEST, NETWORK, SCALER, BundleFiles, digest
-from streamscore.models.champions import ChampionWatch
 from streamscore.models.keras_scorer import KerasScorer
 from streamscore.models.store import ModelStore
 from streamscore.settings.load import load as load_settings
@@ -124,21 +124,23 @@ def test_golden_risks_of_another_length() -> None:
     assert disagreement(model, Golden([payment()] * 3, matrix, np.zeros(2, np.float32)))
 
 
-def test_the_watch_survives_what_it_did_not_expect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_watch_survives_what_it_did_not_expect(tmp_path: Path) -> None:
     """An unexpected exception while loading refuses the bundle; the thread that looks goes on."""
     trained_store(tmp_path)
-    store, model = ModelStore(str(tmp_path), "transaction"), champion("transaction")
+    store = ModelStore(str(tmp_path), "transaction")
+    model = champion("transaction")
     refused: list[str] = []
-    watch = ChampionWatch({"transaction": store}, {"transaction": model}, refused.append)
     found = store.read(model.manifest.version)
     store.write(found.manifest.model_copy(update={"version": "next-1"}), found.files)
     store.promote("next-1")
 
-    def broken(*_: object) -> None:
+    def broken(*_: object) -> Bundle:
         raise ValueError("what the XLA compiler, zipfile or numpy may raise")
 
-    monkeypatch.setattr("streamscore.models.champions.load", broken)
-    watch._look("transaction", "cpu")
+    handlers = Handlers(lambda *_: None, refused.append)
+    AliasWatch("champion", {"transaction": store}, handlers, {"transaction": model}, load=broken).look(
+        TRANSACTION, "cpu"
+    )
     assert refused == ["transaction"]
 
 

@@ -30,7 +30,7 @@ class Kafka:
     def outstanding(self) -> int:
         return self.handed - self.has
 
-    def acknowledged(self, _: float) -> bool:
+    def flush(self, _: float) -> bool:
         return self.outstanding() == 0
 
     def commit(self, offsets: dict[Any, int], wait: bool) -> None:

@@ -8,8 +8,8 @@ import pytest
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bundle import Bundle
 from streamscore.errors import BundleError
+from streamscore.models.alias_watch import AliasWatch, Handlers
 from streamscore.models.bundle_files import NETWORK
-from streamscore.models.champions import ChampionWatch
 from streamscore.models.load import first_champion
 from streamscore.models.store import ModelStore
 
@@ -27,8 +27,23 @@ def refused() -> list[str]:
 
 
 @pytest.fixture
-def watch(store: ModelStore, refused: list[str], champion_of: Callable[[str], Bundle]) -> ChampionWatch:
-    return ChampionWatch({"transaction": store}, {"transaction": champion_of("transaction")}, refused.append)
+def ready() -> list[str]:
+    """The versions of the champions that became ready."""
+    return []
+
+
+@pytest.fixture
+def handlers(ready: list[str], refused: list[str]) -> Handlers:
+    def changed(_: str, bundle: Bundle | None) -> None:
+        assert bundle
+        ready.append(bundle.manifest.version)
+
+    return Handlers(changed, refused.append)
+
+
+@pytest.fixture
+def watch(store: ModelStore, handlers: Handlers, champion_of: Callable[[str], Bundle]) -> AliasWatch:
+    return AliasWatch("champion", {"transaction": store}, handlers, {"transaction": champion_of("transaction")})
 
 
 def copied(store: ModelStore, version: str) -> str:
@@ -55,40 +70,47 @@ def test_first_champion_must_be_trusted(store: ModelStore, models: Path) -> None
 
 
 @pytest.mark.usefixtures("quick_warming")
-def test_a_new_champion_is_taken_once(watch: ChampionWatch, store: ModelStore, refused: list[str]) -> None:
+def test_a_new_champion_is_taken_once(
+    watch: AliasWatch, store: ModelStore, ready: list[str], refused: list[str]
+) -> None:
     """A promoted bundle is handed out once, ready to score; the old one is not handed out again."""
-    watch._look("transaction", "cpu")
-    assert watch.take() == []
+    watch.look(TRANSACTION, "cpu")
+    assert ready == []
     store.promote(copied(store, "next-1"))
-    watch._look("transaction", "cpu")
-    watch._look("transaction", "cpu")
-    assert [bundle.manifest.version for bundle in watch.take()] == ["next-1"]
-    assert watch.take() == []
+    watch.look(TRANSACTION, "cpu")
+    watch.look(TRANSACTION, "cpu")
+    assert ready == ["next-1"]
     assert refused == []
 
 
 def test_a_damaged_champion_is_refused_once(
-    watch: ChampionWatch, store: ModelStore, models: Path, refused: list[str], caplog: pytest.LogCaptureFixture
+    handlers: Handlers,
+    store: ModelStore,
+    models: Path,
+    ready: list[str],
+    refused: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A champion that cannot be trusted is not handed out, is said and counted, and tried once a promotion."""
     store.promote(copied(store, "next-1"))
     (models / "transaction" / "next-1" / NETWORK).write_bytes(b"evil")
+    watch = AliasWatch("champion", {"transaction": store}, handlers)
     for _ in range(3):
-        watch._look("transaction", "cpu")
-    assert watch.take() == []
+        watch.look(TRANSACTION, "cpu")
+    assert ready == []
     assert refused == ["transaction"]
     assert "new champion of transaction refused, the old one stays: BundleError: next-1: model.keras" in caplog.text
 
 
-def test_the_alias_may_disappear(watch: ChampionWatch, models: Path, refused: list[str]) -> None:
+def test_the_alias_may_disappear(watch: AliasWatch, models: Path, ready: list[str], refused: list[str]) -> None:
     """Where there is no champion any more, the one in use stays."""
     (models / "transaction" / "aliases" / "champion").unlink()
-    watch._look("transaction", "cpu")
-    assert (watch.take(), refused) == ([], [])
+    watch.look(TRANSACTION, "cpu")
+    assert (ready, refused) == ([], [])
 
 
 def test_an_unreachable_store_is_tried_again(
-    watch: ChampionWatch, store: ModelStore, refused: list[str], monkeypatch: pytest.MonkeyPatch
+    handlers: Handlers, store: ModelStore, ready: list[str], refused: list[str]
 ) -> None:
     """A store that does not answer refuses no bundle: the same promotion is looked at again."""
     store.promote(copied(store, "next-1"))
@@ -98,8 +120,8 @@ def test_an_unreachable_store_is_tried_again(
         tried.append(version)
         raise ConnectionError
 
-    monkeypatch.setattr("streamscore.models.champions.load", unreachable)
+    watch = AliasWatch("champion", {"transaction": store}, handlers, load=unreachable)
     for _ in range(2):
-        watch._look("transaction", "cpu")
+        watch.look(TRANSACTION, "cpu")
     assert tried == ["next-1", "next-1"]
-    assert (watch.take(), refused) == ([], [])
+    assert (ready, refused) == ([], [])

@@ -1,17 +1,20 @@
 """Challengers: the alias is followed wherever it goes, and one that cannot be trusted is none."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bundle import Bundle
 from streamscore.errors import StoreUnreachable
+from streamscore.models.alias_watch import AliasWatch, Handlers
 from streamscore.models.bundle_files import GOLDEN, NETWORK, SCALER
 from streamscore.models.store import ModelStore
 from streamscore.monitoring.metrics import Metrics
-from streamscore.worker.challengers import ChallengerWatch
+from streamscore.worker.bundles import Challengers
 from tests.support.samples import StubScorer, bundle, by_amount
 
 STUB = bundle(TRANSACTION, StubScorer(by_amount))
@@ -19,14 +22,30 @@ FILES = {NETWORK: b"network", SCALER: b"{}", GOLDEN: b"golden"}
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    """A store whose bundles are verified and scored by a stub: that networks load is tested with champions."""
-
-    def loaded(store: ModelStore, version: str, *_: object) -> Bundle:
-        return replace(STUB, manifest=store.read(version).manifest)
-
-    monkeypatch.setattr("streamscore.worker.challengers.load", loaded)
+def store(tmp_path: Path) -> ModelStore:
     return ModelStore(str(tmp_path), "transaction")
+
+
+def stubbed(store: ModelStore, version: str, *_: object) -> Bundle:
+    """A verified bundle that a stub scores: that networks load is tested with champions."""
+    return replace(STUB, manifest=store.read(version).manifest)
+
+
+class Watched:
+    """Challengers, and a watch of their alias whose way to load may be replaced."""
+
+    def __init__(self, store: ModelStore, metrics: Metrics) -> None:
+        self.load: Callable[..., Bundle] = stubbed
+        self.challengers = Challengers(["transaction"], metrics)
+        handlers = Handlers(self.challengers.changed, self.challengers.refused)
+        self._watch = AliasWatch("challenger", {"transaction": store}, handlers, load=self._load)
+
+    def _load(self, *asked: Any) -> Bundle:
+        return self.load(*asked)
+
+    def look(self) -> Bundle | None:
+        self._watch.look(TRANSACTION, "cpu")
+        return self.challengers.of("transaction")
 
 
 def challenge(store: ModelStore, version: str) -> str:
@@ -41,14 +60,13 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def watch(store: ModelStore, metrics: Metrics) -> ChallengerWatch:
-    return ChallengerWatch({"transaction": store}, {"transaction": TRANSACTION}, metrics)
+def watch(store: ModelStore, metrics: Metrics) -> Watched:
+    return Watched(store, metrics)
 
 
-def looked(watch: ChallengerWatch) -> str | None:
+def looked(watch: Watched) -> str | None:
     """The challenger in use after a look."""
-    watch._look("transaction", "cpu")
-    found = watch.of("transaction")
+    found = watch.look()
     return found.manifest.version if found else None
 
 
@@ -63,7 +81,7 @@ def refused(metrics: Metrics) -> float | None:
     return metrics.registry.get_sample_value(name, {"event_type": "transaction"})
 
 
-def test_the_alias_is_followed(watch: ChallengerWatch, store: ModelStore, tmp_path: Path, metrics: Metrics) -> None:
+def test_the_alias_is_followed(watch: Watched, store: ModelStore, tmp_path: Path, metrics: Metrics) -> None:
     """It appears, changes, is withdrawn, comes back and is promoted: in use is what it points to, and shown."""
     assert looked(watch) is None
     assert looked(watch) is None
@@ -85,7 +103,7 @@ def test_the_alias_is_followed(watch: ChallengerWatch, store: ModelStore, tmp_pa
 
 
 def test_a_damaged_challenger_is_none(
-    watch: ChallengerWatch, store: ModelStore, tmp_path: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
+    watch: Watched, store: ModelStore, tmp_path: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It takes the place of the one before, is said and counted once, and scores nothing."""
     challenge(store, "c-1")
@@ -99,24 +117,24 @@ def test_a_damaged_challenger_is_none(
 
 
 def test_a_store_that_does_not_answer_changes_nothing(
-    watch: ChallengerWatch, store: ModelStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    watch: Watched, store: ModelStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The challenger in use stays, and is not loaded anew when the store is back."""
     version = challenge(store, "c-1")
     assert looked(watch) == version
-    before = watch.of("transaction")
+    before = watch.challengers.of("transaction")
 
-    def gone(*_: object) -> None:
+    def gone(*_: object) -> Any:
         raise StoreUnreachable("gone")
 
     with monkeypatch.context() as patch:
         patch.setattr(ModelStore, "alias", gone)
         assert looked(watch) == version
     assert looked(watch) == version
-    assert watch.of("transaction") is before
-    with monkeypatch.context() as patch:
-        challenge(store, "c-2")
-        patch.setattr("streamscore.worker.challengers.load", gone)
-        assert looked(watch) is None
+    assert watch.challengers.of("transaction") is before
+    challenge(store, "c-2")
+    watch.load = gone
+    assert looked(watch) is None
+    watch.load = stubbed
     assert looked(watch) == "c-2"
     assert refused(metrics) == 0
