@@ -37,3 +37,4 @@ def run_archiver(settings: Settings, accept_gaps: bool) -> None:
     if not signals.asked.is_set():
         archiver.run()
     server.shutdown()
+    server.server_close()

@@ -86,6 +86,7 @@ class Worker:
                     ScoringLoop(settings, made).run()
         finally:
             server.shutdown()
+            server.server_close()
 
 
 def run_worker(settings: Settings) -> None:
