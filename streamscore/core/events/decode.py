@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from streamscore.core.events.event_type import EventType
-from streamscore.core.events.field import Event, Field
+from streamscore.core.events.field import Event
+from streamscore.core.events.quotation_marks import quotation_marks, values_of
 from streamscore.core.events.record import Record
 
 Reason = Literal[
@@ -83,18 +84,11 @@ def _in_future(event_type: EventType, entry: Entry, limits: Limits) -> Entry:
 
 @lru_cache(maxsize=64)
 def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
-    """The function that decodes one record of an event type.
-
-    msgspec tells neither a repeated nor an undeclared key. Every key and every text value is
-    written between two quotation marks, so a message with more marks than its event accounts for
-    has a key too many (or a null, or an escaped mark): only then is it parsed again to see which.
-    """
+    """The function that decodes one record of an event type."""
     parse: Callable[[bytes], Any] = msgspec.json.Decoder(event_type.struct).decode
-    full = sum(2 + 2 * field.quoted for field in event_type.fields)
-    optional = [field for field in event_type.fields if field.optional]
-    texts, others = _given([f for f in optional if f.quoted]), _given([f for f in optional if not f.quoted])
+    expected_marks = quotation_marks(event_type.fields)
     unbounded = [f for f in event_type.identified if f.whole and not f.ranged and not f.nullable]
-    ids = _given(unbounded) if unbounded else None
+    ids = values_of(unbounded) if unbounded else None
 
     def one(record: Record) -> Entry:
         value = record.value
@@ -109,19 +103,12 @@ def decoder(event_type: EventType, limits: Limits) -> DecodeOne:
             event = parse(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Entry(record, None, -1.0, _reason(event_type, error))
-        missing = 4 * texts(event).count(None) + 2 * others(event).count(None)
         at = event.occurred_at.timestamp()
-        if value.count(b'"') == full - missing and at >= 0 and (ids is None or _held(ids(event)[2:])):
+        if value.count(b'"') == expected_marks(event) and at >= 0 and (ids is None or _held(ids(event)[2:])):
             return Entry(record, event, at)
         return _second_look(event_type, record, event)
 
     return one
-
-
-def _given(fields: Sequence[Field]) -> Callable[[Event], tuple[Any, ...]]:
-    """The function that gives an event's values of some fields, and two more that are never None."""
-    # One name alone would give the value itself; with two beside it, it is a tuple.
-    return attrgetter("event_id", "event_id", *(field.name for field in fields))
 
 
 def _held(ids: Sequence[int]) -> bool:
