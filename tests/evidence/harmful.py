@@ -12,8 +12,9 @@ import numpy as np
 
 from streamscore.cli.main import main
 from streamscore.core.scoring.bundle import Bundle
+from streamscore.models.alias_watch import AliasWatch
 from streamscore.models.load import load
-from streamscore.worker import challengers
+from streamscore.worker import startup
 
 SLEEP_SECONDS = 1.0
 
@@ -46,7 +47,12 @@ def harmful(*arguments: Any) -> Bundle:
     return replace(bundle, scorer=KINDS[kind](bundle.scorer))
 
 
+def watch(alias: str, *parts: Any) -> AliasWatch:
+    """The watch of an alias, whose challengers do harm."""
+    return AliasWatch(alias, *parts, load=harmful if alias == "challenger" else load)  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
     kind = sys.argv.pop(1)
-    setattr(challengers, "load", harmful)  # noqa: B010  what the worker loads, spoilt
+    setattr(startup, "AliasWatch", watch)  # noqa: B010  what the worker starts, spoilt
     main()
