@@ -6,6 +6,7 @@ It is loaded and verified as it is; only what it does with a batch is replaced.
 import sys
 import time
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,9 @@ def harmful(*arguments: Any) -> Bundle:
     return replace(bundle, scorer=KINDS[kind](bundle.scorer))
 
 
-def watch(alias: str, *parts: Any) -> AliasWatch:
+def watch(alias: Any, stores: Any, handlers: Any, in_use: Any = MappingProxyType({})) -> AliasWatch:
     """The watch of an alias, whose challengers do harm."""
-    return AliasWatch(alias, *parts, load=harmful if alias == "challenger" else load)  # type: ignore[arg-type]
+    return AliasWatch(alias, stores, handlers, in_use, harmful if alias == "challenger" else load)
 
 
 if __name__ == "__main__":
