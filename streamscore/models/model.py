@@ -183,7 +183,7 @@ def _row(entry: Entry, score: Score | None, reasons: bool, features: bool) -> tu
     """A row of the frame; the event and its score are not kept."""
     if score is None:
         return (np.nan, None, _error(entry), *[None] * reasons, *[None] * features)
-    why = [msgspec.to_builtins(score.reasons)] if reasons else []
+    why = [list(map(msgspec.to_builtins, score.reasons))] if reasons else []
     return (score.risk, score.decision, None, *why, *[score.features] * features)
 
 
