@@ -1,45 +1,55 @@
-"""The parts of the documentation that the code itself says: `python -m tools.documents` writes them anew."""
+"""Write the generated parts of docs/reference/ from the code: `python -m tools.documents`.
+
+A generated part stands between `<!-- NAME -->` and `<!-- end -->`. The text around it is written by hand.
+"""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+import streamscore
+import streamscore.testing
 from streamscore.archive.metrics import ArchiveMetrics
 from streamscore.monitoring.metrics import Metrics
 from streamscore.settings.schema import described
+from tools.document_commands import commands_reference
+from tools.document_python import python_reference
+from tools.document_records import records_tables
 from trainer.metrics import TrainerMetrics
 from trainer.settings import GateSettings, TeacherSettings, ThresholdSettings, TrainingSettings
 
-PAGES = tuple(Path("docs/reference", f"{name}.md") for name in ("settings", "metrics"))
+PAGES = tuple(Path("docs/reference", f"{name}.md") for name in ("settings", "metrics", "records", "commands", "python"))
 
 
 def settings_table() -> str:
     """Every setting with its default and meaning."""
     rows = (f"| `{key}` | {f'`{default}`' if default else ''} | {meaning} |" for key, default, meaning in described())
-    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 
 def metrics_table(registry: CollectorRegistry) -> str:
-    """Every metric of ours on a registry, with its kind and help."""
+    """Every `streamscore_` metric on a registry, with its kind and help."""
     families = sorted(registry.collect(), key=lambda family: family.name)
-    ours = (family for family in families if family.name.startswith("streamscore_"))
-    rows = (f"| `{f.name}{'_total' if f.type == 'counter' else ''}` | {f.type} | {f.documentation} |" for f in ours)
-    return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
+    product = (family for family in families if family.name.startswith("streamscore_"))
+    rows = (f"| `{f.name}{'_total' if f.type == 'counter' else ''}` | {f.type} | {f.documentation} |" for f in product)
+    return "\n".join(["| metric | kind | meaning |", "|---|---|---|", *rows])
 
 
 def training_table(settings: type[BaseModel], section: str = "") -> str:
     """Every training setting of a section with its default and meaning."""
-    told = {name: field for name, field in settings.model_fields.items() if field.description}
-    defaults = {name: "" if field.default in (None, "") else f"`{field.default}`" for name, field in told.items()}
-    rows = (f"| `{section}{name}` | {defaults[name]} | {field.description} |" for name, field in told.items())
-    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+    fields = {name: field for name, field in settings.model_fields.items() if field.description}
+    defaults = {name: "" if field.default in (None, "") else f"`{field.default}`" for name, field in fields.items()}
+    rows = (f"| `{section}{name}` | {defaults[name]} | {field.description} |" for name, field in fields.items())
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 
-def filled(text: str) -> str:
-    """A page with its generated parts as the code says them."""
-    tables = {
+@cache
+def parts() -> dict[str, str]:
+    """Each generated part by its name."""
+    return {
         "settings": settings_table(),
         "metrics": metrics_table(Metrics().registry),
         "archive metrics": metrics_table(ArchiveMetrics().registry),
@@ -48,11 +58,22 @@ def filled(text: str) -> str:
         "thresholds": training_table(ThresholdSettings, "thresholds."),
         "gates": training_table(GateSettings, "gates."),
         "training metrics": metrics_table(TrainerMetrics().registry),
+        "streamscore commands": commands_reference("streamscore"),
+        "trainer commands": commands_reference("trainer"),
+        "python": python_reference(streamscore),
+        "python testing": python_reference(streamscore.testing),
+        **records_tables(),
     }
-    for name, table in tables.items():
-        pattern = rf"<!-- {name} -->\n.*?<!-- end -->"
-        text = re.sub(pattern, lambda _: f"<!-- {name} -->\n{table}\n<!-- end -->", text, flags=re.DOTALL)  # noqa: B023
-    return text
+
+
+def filled(text: str) -> str:
+    """A page with its generated parts as the code says them."""
+
+    def part(found: re.Match[str]) -> str:
+        name = found[1]
+        return f"<!-- {name} -->\n{parts()[name]}\n<!-- end -->" if name in parts() else found[0]
+
+    return re.sub(r"<!-- ([\w ]+) -->\n.*?<!-- end -->", part, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
