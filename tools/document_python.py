@@ -71,7 +71,7 @@ def _words(value: Any) -> list[str]:
     inside = False
     for line in inspect.cleandoc(value.__doc__ or "").splitlines():
         if line.strip().startswith(">>>") and not inside:
-            lines += ["```pycon"]
+            lines += ["", "```pycon"]
             inside = True
         if inside and not line.strip():
             lines += ["```"]
