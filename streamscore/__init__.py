@@ -40,11 +40,15 @@ from streamscore.errors import (
 )
 
 if TYPE_CHECKING:
+    from streamscore.core.scoring.decision import Message
+    from streamscore.core.scoring.pipeline import Outcome
     from streamscore.files.history import History
     from streamscore.models.model import EventScore, Model
     from streamscore.models.store import ModelStore, load_model
     from streamscore.settings.load import load_settings
     from streamscore.settings.schema import Settings
+    from streamscore.worker.protocols import Sink, Source
+    from streamscore.worker.worker import Worker
 
 __all__ = [
     "APPLICATION",
@@ -60,15 +64,20 @@ __all__ = [
     "Feature",
     "FeatureSet",
     "History",
+    "Message",
     "Model",
     "ModelStore",
     "OffsetsExpired",
+    "Outcome",
     "Partition",
     "Record",
     "Settings",
     "SettingsError",
+    "Sink",
+    "Source",
     "StoreUnreachable",
     "StreamScoreError",
+    "Worker",
     "as_is",
     "hour_of_day",
     "is_missing",
@@ -86,9 +95,14 @@ __all__ = [
 _LAZY = {
     "EventScore": "models.model",
     "History": "files.history",
+    "Message": "core.scoring.decision",
     "Model": "models.model",
     "ModelStore": "models.store",
+    "Outcome": "core.scoring.pipeline",
     "Settings": "settings.schema",
+    "Sink": "worker.protocols",
+    "Source": "worker.protocols",
+    "Worker": "worker.worker",
     "load_model": "models.store",
     "load_settings": "settings.load",
 }
