@@ -97,8 +97,12 @@ def _signature(name: str, value: Any) -> str:
 
 
 def _named_default(parameter: inspect.Parameter) -> inspect.Parameter:
-    """A parameter; a default that is the environment is named, because its contents are this machine's."""
-    return parameter.replace(default=_Named("os.environ")) if parameter.default is os.environ else parameter
+    """A parameter whose default is named where its text differs between machines and runs."""
+    if parameter.default is os.environ:
+        return parameter.replace(default=_Named("os.environ"))
+    if inspect.isfunction(parameter.default):
+        return parameter.replace(default=_Named(parameter.default.__name__))
+    return parameter
 
 
 class _Named(str):
