@@ -18,7 +18,7 @@ from trainer.data import dataset
 from trainer.data.part import Part, evenly_spaced
 from trainer.data.segments import fields_of, groups
 from trainer.evaluation import breakdown, evaluate
-from trainer.evaluation.evaluate import Answered, Scored
+from trainer.evaluation.evaluate import Answered, ScoredTest
 from trainer.evaluation.thresholds import Budget, chosen, paid
 from trainer.fitting.fit import logits
 from trainer.fitting.presets import as_file
@@ -44,7 +44,7 @@ class Scaled(NamedTuple):
         return Part(self.data.matrix, rows, self.data.labels[rows], self.scaler)
 
 
-class Trained(NamedTuple):
+class FittedModel(NamedTuple):
     """A fitted network with all that makes it a model."""
 
     network: Any
@@ -68,16 +68,21 @@ def profiles(event_type: EventType, matrix: np.ndarray, bins: dict[str, Profile]
     }
 
 
-def scored(event_type: EventType, rows: Scaled, trained: Trained, settings: TrainingSettings) -> Scored:
+def scored(event_type: EventType, rows: Scaled, trained: FittedModel, settings: TrainingSettings) -> ScoredTest:
     """The risks of the test part, by the network and by the baselines."""
     train, test = rows.part(rows.parts.train), rows.part(rows.parts.test)
     budget = settings.review_rate or event_type.review_rate
     beside = evaluate.baselines(train, test, settings.seed)
-    return Scored(Answered(test.labels, rows.data.times[test.rows], budget), trained.risks(test), beside)
+    return ScoredTest(Answered(test.labels, rows.data.times[test.rows], budget), trained.risks(test), beside)
 
 
 def manifest_of(
-    event_type: EventType, rows: Scaled, trained: Trained, found: Scored, settings: TrainingSettings, now: datetime
+    event_type: EventType,
+    rows: Scaled,
+    trained: FittedModel,
+    found: ScoredTest,
+    settings: TrainingSettings,
+    now: datetime,
 ) -> Manifest:
     """What the bundle says of itself; not yet how it was judged against the champion."""
     data, parts = rows.data, rows.parts
@@ -121,7 +126,7 @@ def manifest_of(
 
 
 def _metrics(
-    rows: Scaled, trained: Trained, found: Scored, at: Thresholds, settings: TrainingSettings
+    rows: Scaled, trained: FittedModel, found: ScoredTest, at: Thresholds, settings: TrainingSettings
 ) -> dict[str, Any]:
     """How good it is on the test part, also by month and by group, and whether its risks moved since training."""
     (answered, risks, beside), parts = found, rows.parts
@@ -143,7 +148,7 @@ def _metrics(
     }
 
 
-def weights_digest(trained: Trained) -> str:
+def weights_digest(trained: FittedModel) -> str:
     """The sha256 of everything learnt: equal for equal seed, data and packages."""
     learnt = hashlib.sha256(trained.scaler.model_dump_json().encode())
     for weights in trained.network.get_weights():
@@ -161,7 +166,7 @@ def _installed() -> dict[str, str]:
     return found
 
 
-def files_of(event_type: EventType, rows: Scaled, trained: Trained) -> dict[str, bytes]:
+def files_of(event_type: EventType, rows: Scaled, trained: FittedModel) -> dict[str, bytes]:
     """The bundle's files beside manifest and card. Golden rows are test events, half of them positives if there are."""
     test = rows.parts.test
     positives_first = test[np.argsort(~rows.data.labels[test], kind="stable")]

@@ -13,12 +13,11 @@ from streamscore.errors import BundleError, DataError, StoreUnreachable
 from streamscore.models.bundle_files import CARD, REPORT, BundleFiles
 from streamscore.models.load import loaded
 from streamscore.models.store import ModelStore
-from trainer.bundle import Scaled, Trained, files_of, manifest_of, scored
-from trainer.data import dataset
-from trainer.data import segments as groups
+from trainer.bundle import FittedModel, Scaled, files_of, manifest_of, scored
+from trainer.data import dataset, segments
 from trainer.data.part import evenly_spaced
 from trainer.evaluation.evaluate import with_values
-from trainer.fitting import user_network as own_network
+from trainer.fitting import user_network
 from trainer.fitting.boosting import needed
 from trainer.fitting.distil import FORESTS, fitted
 from trainer.fitting.fit import OnEpoch, calibrate, logits
@@ -57,7 +56,7 @@ class Source(NamedTuple):
 
 def check(event_type: EventType, settings: TrainingSettings) -> None:
     """SettingsError where settings name a field, a network or a library that there is not; nothing is read for it."""
-    groups.check(event_type, settings)
+    segments.check(event_type, settings)
     networks = list(filter(None, (settings.preset, settings.student)))
     for name in networks:
         network_of(name)
@@ -89,14 +88,14 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     if not with_values(learn[0]).any():
         raise DataError("no feature has a value in any event of the training part: there is nothing to learn from")
     scaler = scaler_for(event_type.features, learn, choose, settings)
-    own_network.check(scaler, settings)
+    user_network.check(scaler, settings)
     rows = Scaled(data, parts, scaler)
     if trees := settings.teacher.trees:
         told.say(f"growing {FORESTS} forests of {trees} trees, which teach the network")
     told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
     choosing = rows.part(parts.validation)
     network = fitted(rows.part(parts.train), choosing, settings, told.epoch)
-    trained = Trained(network, scaler, calibrate(logits(network, choosing), choosing.labels))
+    trained = FittedModel(network, scaler, calibrate(logits(network, choosing), choosing.labels))
     told.say("judging it beside the baselines and the champion")
     found = scored(event_type, rows, trained, settings)
     manifest = manifest_of(event_type, rows, trained, found, settings, job.now)

@@ -19,7 +19,7 @@ from trainer.data import dataset
 from trainer.data.dataset import DAY, LEAST_POSITIVES, Dataset
 from trainer.data.part import Part, evenly_spaced
 from trainer.evaluation.folds import Fold, k_folds
-from trainer.fitting import user_network as own_network
+from trainer.fitting import user_network
 from trainer.fitting.distil import fitted
 from trainer.fitting.fit import logits
 from trainer.fitting.scaler_choice import LOOKED_AT, scaler_for
@@ -51,6 +51,14 @@ SPACE: Space = {
 }
 
 
+class Effort(NamedTuple):
+    """How much is tried: so many trials, each on so many folds, drawn by a sampler."""
+
+    trials: int
+    folds: int
+    sampler: Sampler
+
+
 class Trial(NamedTuple):
     """Settings that were tried, and the mean average precision that they reached."""
 
@@ -59,17 +67,16 @@ class Trial(NamedTuple):
 
 
 def search(
-    data: Dataset, event_type: EventType, settings: TrainingSettings, how: tuple[int, int, Sampler], told: dataset.Told
+    data: Dataset, event_type: EventType, settings: TrainingSettings, effort: Effort, on_progress: dataset.OnProgress
 ) -> Trial:
-    """The best of so many trials on so many folds by a sampler; what the settings say themselves is not tried."""
-    trials, count, sampler = how
+    """The best trial of an effort; what the settings say themselves is not tried."""
     before = before_the_test(dataset.split(data, event_type, settings))
     days = dataset.days_apart(data.times, event_type, settings)
-    folds = list(rolling(data, before, count, settings.model_copy(update={"gap_days": days})))
+    folds = list(rolling(data, before, effort.folds, settings.model_copy(update={"gap_days": days})))
     scaler = _scaler(data, event_type, before, folds[0], settings)
-    own_network.check(scaler, settings)
+    user_network.check(scaler, settings)
     rows = Part(data.matrix, before, data.labels[before], scaler)
-    parts = [(rows.taken(fold.train), rows.taken(fold.test)) for fold in folds]
+    parts = [(rows.take(fold.train), rows.take(fold.test)) for fold in folds]
     free = {name: of for name, of in SPACE.items() if name not in settings.model_fields_set}
 
     def reached(values: Values) -> float:
@@ -79,24 +86,26 @@ def search(
         except SettingsError as error:
             if not values:
                 raise
-            told(f"{error}: {arguments(values)}")  # one trial that fails is not the end of the others
+            on_progress(f"{error}: {arguments(values)}")  # one trial that fails is not the end of the others
             return 0.0
-        told(f"average precision {found:.4f} on {len(parts)} folds: {arguments(values) or 'as given'}")
+        on_progress(f"average precision {found:.4f} on {len(parts)} folds: {arguments(values) or 'as given'}")
         return found
 
-    return best(sampler, free, reached, trials, settings.seed)
+    return best(effort, free, reached, settings.seed)
 
 
 def _scaler(
     data: Dataset, event_type: EventType, before: np.ndarray, oldest: Fold, settings: TrainingSettings
 ) -> Scaler:
-    """The scaler of the settings, by the oldest fold: what that learns from every other does too.
+    """Fit the scaler on the training rows of the oldest fold.
 
-    So nobody is shown anything that is to come, but for the kinds of `auto`, chosen on what that fold is judged on.
+    Every later fold also trains on these rows, so no fold sees its own future. There is one exception: with
+    scaler=auto, the type of the scaler is chosen on the rows that the oldest fold is judged on.
     """
-    some = (evenly_spaced(before[oldest.train], FITTED), evenly_spaced(before[oldest.test], LOOKED_AT))
-    learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
-    return scaler_for(event_type.features, learn, choose, settings)
+    learn = evenly_spaced(before[oldest.train], FITTED)
+    choose = evenly_spaced(before[oldest.test], LOOKED_AT)
+    shown = [(data.matrix[rows], data.labels[rows]) for rows in (learn, choose)]
+    return scaler_for(event_type.features, shown[0], shown[1], settings)
 
 
 def arguments(values: Values) -> str:
@@ -142,9 +151,10 @@ def _judged(learn: Part, judge: Part, settings: TrainingSettings) -> float:
     return float(average_precision_score(judge.labels, logits(network, judge)))
 
 
-def best(sampler: Sampler, space: Space, reached: Objective, trials: int, seed: int) -> Trial:
+def best(effort: Effort, space: Space, reached: Objective, seed: int) -> Trial:
     """The trial of a space that reached most, a tie for the earlier; the first tries nothing."""
-    return {"random": _random, "bayesian": _bayesian}[sampler](space, reached, trials, seed)
+    sampler = {"random": _random, "bayesian": _bayesian}[effort.sampler]
+    return sampler(space, reached, effort.trials, seed)
 
 
 def _random(space: Space, reached: Objective, trials: int, seed: int) -> Trial:
@@ -155,8 +165,13 @@ def _random(space: Space, reached: Objective, trials: int, seed: int) -> Trial:
 
 def _drawn(of: Between | tuple[Any, ...], random: np.random.Generator) -> Any:
     if isinstance(of, Between):
-        return float(f"{np.exp(random.uniform(*np.log(of))):.3g}")
+        return _three_digits(float(np.exp(random.uniform(*np.log(of)))))
     return of[int(random.integers(len(of)))]
+
+
+def _three_digits(value: float) -> float:
+    """Rounded to three significant digits: more would not be told apart, and are hard to type."""
+    return float(f"{value:.3g}")
 
 
 def _bayesian(space: Space, reached: Objective, trials: int, seed: int) -> Trial:
@@ -173,9 +188,9 @@ def _bayesian(space: Space, reached: Objective, trials: int, seed: int) -> Trial
         tried.append(Trial(values, reached(values)))
         return tried[-1].reached
 
-    few = max(2, trials // 3)
+    startup = max(2, trials // 3)
     study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.TPESampler(n_startup_trials=few, seed=seed)
+        direction="maximize", sampler=optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed)
     )
     study.optimize(asked, n_trials=trials - 1)
     return max(tried, key=lambda trial: trial.reached)
@@ -183,5 +198,5 @@ def _bayesian(space: Space, reached: Objective, trials: int, seed: int) -> Trial
 
 def _suggested(trial: Any, name: str, of: Between | tuple[Any, ...]) -> Any:
     if isinstance(of, Between):
-        return float(f"{trial.suggest_float(name, *of, log=True):.3g}")
+        return _three_digits(trial.suggest_float(name, *of, log=True))
     return trial.suggest_categorical(name, of)

@@ -123,7 +123,7 @@ def test_predict_is_never_called(path: Path) -> None:
     assert not [name for name, _ in calls(path) if name.endswith(".predict")]
 
 
-@pytest.mark.parametrize("command", [["streamscore.cli.main"], ["trainer.__main__"]])
+@pytest.mark.parametrize("command", [["streamscore.cli.main"], ["trainer.cli.main"]])
 def test_help_loads_no_backend(command: list[str]) -> None:
     """`--help` answers without importing Keras, TensorFlow, scikit-learn or pandas."""
     code = (

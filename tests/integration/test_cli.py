@@ -24,7 +24,7 @@ from tests.support.apache_kafka.endpoint import Endpoint
 from tests.support.paths import ROOT
 from tests.support.running import START, Books, environment, road, until, worker
 from tests.support.trained import microseconds, write_table
-from trainer.__main__ import cli as trainer_cli
+from trainer.cli.main import cli as trainer_cli
 
 ROWS = 600
 

@@ -54,7 +54,7 @@ def parts(of: FeatureSet, matrix: np.ndarray, labels: np.ndarray) -> Lesson:
     """The first quarter to learn from, another to choose by, and the rest to judge on."""
     first, second = len(labels) // 4, len(labels) // 2
     rows = whole(matrix, labels, fit_scaler(of, matrix[:first]))
-    return Lesson(*(rows.taken(part) for part in (slice(None, first), slice(first, second), slice(second, None))))
+    return Lesson(*(rows.take(part) for part in (slice(None, first), slice(first, second), slice(second, None))))
 
 
 def auc(network: Any, part: Part) -> float:

@@ -18,7 +18,7 @@ from streamscore.core.events.event_type import EventType
 from streamscore.errors import DataError
 from trainer.backtest.models import HANDBOOK, K_FOLD, Model, lesson
 from trainer.data import dataset
-from trainer.evaluation import folds as protocol
+from trainer.evaluation import folds
 from trainer.evaluation.folds import Fold
 from trainer.settings import TrainingSettings
 
@@ -76,21 +76,21 @@ def handbook(table: Table, first_training_days: Sequence[date], settings: Traini
     return [_with_cards(events, judged) for judged in _judged(table, folds, HANDBOOK, settings, told)]
 
 
-def k_fold(table: Table, folds: int, settings: TrainingSettings, told: Told) -> list[Judged]:
+def k_fold(table: Table, count: int, settings: TrainingSettings, told: Told) -> list[Judged]:
     """Stratified folds, for a table without time; every row is judged once by each model."""
-    parts = list(protocol.k_folds(table.labels, folds, settings.seed))
+    parts = list(folds.k_folds(table.labels, count, settings.seed))
     return list(_judged(table, parts, K_FOLD, settings, told))
 
 
 def handbook_folds(table: Table, first_training_days: Sequence[date]) -> list[Fold]:
     """The Handbook's folds of a table."""
     events = stream(table)
-    return [protocol.handbook(events, day) for day in first_training_days]
+    return [folds.handbook(events, day) for day in first_training_days]
 
 
-def stream(table: Table) -> protocol.Stream:
+def stream(table: Table) -> folds.Stream:
     """A table as the Handbook's protocol sees it."""
-    return protocol.stream(table.times, table.cards, table.labels)
+    return folds.stream(table.times, table.cards, table.labels)
 
 
 def _judged(
@@ -110,7 +110,7 @@ def _judged(
             yield Judged(fold, name, risks, figures)
 
 
-def _with_cards(events: protocol.Stream, judged: Judged) -> Judged:
-    tested = protocol.Stream(*(column[judged.fold.test] for column in events))
-    precision = protocol.card_precision(tested, judged.risks)
+def _with_cards(events: folds.Stream, judged: Judged) -> Judged:
+    tested = folds.Stream(*(column[judged.fold.test] for column in events))
+    precision = folds.card_precision(tested, judged.risks)
     return judged._replace(figures={**judged.figures, "card_precision_100": precision})

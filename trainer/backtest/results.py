@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -99,9 +98,3 @@ def in_words(table: Table, found: dict[str, Interval], metric: str) -> Iterator[
             f"{OURS} − {rival}: {TITLES[metric]} {interval.estimate:+.4f} "
             f"[{interval.low:+.4f}, {interval.high:+.4f}], 95 % of a paired bootstrap by {table.event_type.entities[0]}"
         )
-
-
-def as_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file that `write` wrote."""
-    found: list[dict[str, Any]] = json.loads(path.read_text())
-    return found

@@ -64,12 +64,12 @@ def backtest(**options: Any) -> None:
 
 
 def _one(asked: Asked, table: "Table", name: str) -> None:
-    from trainer.backtest import results as standings
+    from trainer.backtest import results
 
     judged, metric = _judged(asked, table)
-    ahead = standings.leads(table, judged, metric)
-    standings.write(table, judged, ahead, asked.out / name)
-    told = [*standings.lines(table, judged, metric), "", *standings.in_words(table, ahead, metric), ""]
+    ahead = results.leads(table, judged, metric)
+    results.write(table, judged, ahead, asked.out / name)
+    told = [*results.lines(table, judged, metric), "", *results.in_words(table, ahead, metric), ""]
     click.echo("\n".join(told))
 
 

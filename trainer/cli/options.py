@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from trainer.settings import TrainingSettings
 
 
+archive_option = click.option(
+    "--archive", required=True, help="URL of an archive, or a folder with events/ and labels/."
+)
+event_type_option = click.option(
+    "--event-type", required=True, help="transaction, application, or module:NAME of your own."
+)
+store_option = click.option(
+    "--store", default="models", show_default=True, help="Folder or fsspec URL of the model store."
+)
 as_of_option = click.option(
     "--as-of", callback=time_in_utc, metavar="TIME", help="Learn from what the archive held then; UTC without a zone."
 )
@@ -23,7 +32,8 @@ def parsed(values: tuple[str, ...], otherwise: "TrainingSettings | None" = None)
     from trainer.settings import TrainingSettings
 
     given: dict[str, Any] = {}
-    for key, value in (value.partition("=")[::2] for value in values):
+    for typed in values:
+        key, _, value = typed.partition("=")
         section, _, name = key.rpartition(".")
         into = given.setdefault(section, {}) if section else given
         if not isinstance(into, dict):

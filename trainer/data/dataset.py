@@ -33,7 +33,7 @@ DAY = 86_400 * SECOND
 # Of the whole time; answers to credit take a year, and most archives have no ten.
 LONGEST_GAP = 0.1
 
-Told = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -76,29 +76,33 @@ class Split:
     how: str
 
 
-def read(url: str, event_type: EventType, folder: Path, told: Told = lambda _: None, which: Which = ALL) -> Dataset:
+def read(
+    url: str, event_type: EventType, folder: Path, on_progress: OnProgress = lambda _: None, which: Which = ALL
+) -> Dataset:
     """The labelled events of an archive, each as of its own time; `folder` holds what does not fit into memory.
 
     Only events as old as `maturity` are used, labelled or not: bad news comes first, so the labels of young events
     are nearly all positive. Younger ones, and those without an answer, are known to later ones all the same.
     DataError when files or columns are missing, or nothing is left.
     """
-    archive, tally = Archive(url, event_type), ReadCounts()
-    chunks = ordered(archive, event_type, which.rows, folder, tally)
+    archive, counts = Archive(url, event_type), ReadCounts()
+    chunks = ordered(archive, event_type, which.rows, folder, counts)
     with RowWriter(folder, _schema(event_type), len(event_type.features.features)) as writing:
-        found = [_kept(event_type, kept, writing) for kept in _mature(event_type, chunks, tally, (which.window, told))]
+        found = [
+            _kept(event_type, kept, writing) for kept in _mature(event_type, chunks, counts, which.window, on_progress)
+        ]
     events, matrix = writing.read()
-    if not tally.events and which.rows.since:
+    if not counts.events and which.rows.since:
         raise DataError(f"{url} holds no event since {which.rows.since:%Y-%m-%d}: window_days is counted from today")
-    if not tally.labels:
+    if not counts.labels:
         raise DataError(f"{url}/labels holds no label")
     if not len(events):
         raise DataError(f"{url}: no event has a label that is {event_type.maturity.days} days old")
     missing = sum((part.missing for part in found), np.zeros(matrix.shape[1], np.int64))
     cleaned = {
-        "events": tally.events,
-        "repeated_events": tally.repeated,
-        "without_a_mature_label": tally.events - tally.repeated - len(events),
+        "events": counts.events,
+        "repeated_events": counts.repeated,
+        "without_a_mature_label": counts.events - counts.repeated - len(events),
         "missing_values": {n: int(c) for n, c in zip(event_type.features.names, missing, strict=True) if c},
     }
     labels, times = (np.concatenate([part[column] for part in found]) for column in (0, 1))
@@ -122,16 +126,19 @@ class _AsOf(NamedTuple):
 
 
 def _mature(
-    event_type: EventType, chunks: Iterable[Chunk], tally: ReadCounts, how: tuple[timedelta | None, Told]
+    event_type: EventType,
+    chunks: Iterable[Chunk],
+    counts: ReadCounts,
+    window: timedelta | None,
+    on_progress: OnProgress,
 ) -> Iterator[_AsOf]:
     """Every event of the window as of its own time, until those begin that are too young to be answered."""
-    window, told = how
     history, seen, maturity = EntityHistory(event_type), 0, event_type.maturity // timedelta(microseconds=1)
     for chunk in chunks:
         for labels in chunk.labels:
             history.fold_labels(labels)
         found = columns(event_type, chunk.events)
-        newest = tally.known_until - maturity
+        newest = counts.known_until - maturity
         old = found["occurred_at"] <= newest
         if not old.any():
             return
@@ -141,7 +148,7 @@ def _mature(
         yield _AsOf(chunk.events.filter(old), found["occurred_at"][old], matrix[old])
         seen += len(old)
         if seen // TOLD_EVERY > (seen - len(old)) // TOLD_EVERY:
-            told(f"{seen:,} of {tally.events:,} events read")
+            on_progress(f"{seen:,} of {counts.events:,} events read")
 
 
 def _kept(event_type: EventType, mature: _AsOf, writing: RowWriter) -> _Part:

@@ -40,44 +40,44 @@ class ReadCounts:
     known_until: int = -NEVER
 
 
-def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, tally: ReadCounts) -> Iterator[Chunk]:
+def ordered(archive: Archive, event_type: EventType, rows: Rows, folder: Path, counts: ReadCounts) -> Iterator[Chunk]:
     """Chunks in the order of time; `folder` holds what is being sorted. DataError when the archive is not one."""
     fields = [*(field.name for field in event_type.fields), *archive.places]
     told_of = told_columns(event_type)
     known = known_labels(archive, event_type, folder, rows)
-    for chunk in answered(archive.events(fields, rows), archive.labels(told_of, rows), folder, tally):
+    for chunk in answered(archive.events(fields, rows), archive.labels(told_of, rows), folder, counts):
         yield Chunk(chunk.drop_columns(["at", *archive.places]), known(chunk["at"][-1].as_py()))
 
 
 def answered(
-    events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, tally: ReadCounts
+    events: Iterable[pa.Table], labels: Iterable[pa.Table], folder: Path, counts: ReadCounts
 ) -> Iterator[pa.Table]:
     """Rows about events in the order of time, each event's once, with its time `at` in µs and its latest `answer`."""
     places = [folder / name for name in ("events", "answers")]
     for place in places:
         place.mkdir()
-    answers = up_to(in_order(_answers(labels, tally), places[1]))
-    for chunk in moments(in_order(_events(events, tally), places[0])):
+    answers = up_to(in_order(_answers(labels, counts), places[1]))
+    for chunk in moments(in_order(_events(events, counts), places[0])):
         each = once(chunk)
-        tally.repeated += chunk.num_rows - each.num_rows
+        counts.repeated += chunk.num_rows - each.num_rows
         yield each.append_column(ANSWER, _joined(each, answers(each["at"][-1].as_py())))
 
 
-def _events(tables: Iterable[pa.Table], tally: ReadCounts) -> Iterator[pa.Table]:
+def _events(tables: Iterable[pa.Table], counts: ReadCounts) -> Iterator[pa.Table]:
     for table in tables:
         rows = keyed("events", table, "occurred_at")
-        tally.events += table.num_rows
-        tally.known_until = max(tally.known_until, pc.max(rows["at"]).as_py())
+        counts.events += table.num_rows
+        counts.known_until = max(counts.known_until, pc.max(rows["at"]).as_py())
         yield rows
 
 
-def _answers(tables: Iterable[pa.Table], tally: ReadCounts) -> Iterator[pa.Table]:
+def _answers(tables: Iterable[pa.Table], counts: ReadCounts) -> Iterator[pa.Table]:
     """Labels in the order of their events."""
     for table in tables:
         rows = told(table)
-        tally.labels += rows.num_rows
+        counts.labels += rows.num_rows
         if rows.num_rows:
-            tally.known_until = max(tally.known_until, pc.max(micros(rows["labelled_at"])).as_py())
+            counts.known_until = max(counts.known_until, pc.max(micros(rows["labelled_at"])).as_py())
             yield keyed("labels", rows, "occurred_at").select(["at", "event_id", "label", "labelled_at"])
 
 

@@ -30,13 +30,13 @@ class Part(NamedTuple):
     labels: np.ndarray
     scaler: Scaler
 
-    def taken(self, positions: np.ndarray | slice) -> "Part":
+    def take(self, positions: np.ndarray | slice) -> "Part":
         """The rows at some positions in this part."""
         return self._replace(rows=self.rows[positions], labels=self.labels[positions])
 
-    def few(self, most: int) -> "Part":
+    def subsample(self, most: int) -> "Part":
         """So many of the rows at most, evenly spaced; all where there are no more."""
-        return self.taken(evenly_spaced(np.arange(len(self.rows)), most))
+        return self.take(evenly_spaced(np.arange(len(self.rows)), most))
 
     def features(self) -> np.ndarray:
         """float32 (rows, features), unscaled and in memory."""
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
     def chunks(self) -> Iterator["Part"]:
         """The part in pieces to work on, each in memory as a whole."""
-        return (self.taken(slice(start, start + CHUNK)) for start in range(0, len(self.rows), CHUNK))
+        return (self.take(slice(start, start + CHUNK)) for start in range(0, len(self.rows), CHUNK))
 
     def scaled(self) -> Any:
         """Scaled columns of a chunk, float32 (rows, scaled columns), where the backend has them.

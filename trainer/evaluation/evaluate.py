@@ -34,7 +34,7 @@ class Answered(NamedTuple):
         return Answered(self.labels[rows], self.times[rows], self.budget)
 
 
-class Scored(NamedTuple):
+class ScoredTest(NamedTuple):
     """The test part, and the risks that the network and each baseline give it, float (rows,)."""
 
     answered: Answered
@@ -86,9 +86,22 @@ def precision_at_budget(answered: Answered, risks: np.ndarray) -> float | None:
 
 def calibration_error(labels: np.ndarray, risks: np.ndarray) -> float:
     """Expected calibration error over 15 bins of equal mass: mean |risk − rate of positives|."""
-    bins = np.array_split(np.argsort(risks, kind="stable"), BINS)
-    gaps = [len(rows) * abs(risks[rows].mean() - labels[rows].mean()) for rows in bins if len(rows)]
+    gaps = [len(rows) * abs(risks[rows].mean() - labels[rows].mean()) for rows in _equal_masses(risks)]
     return float(sum(gaps) / len(risks))
+
+
+def calibration_error_by_chance(risks: np.ndarray) -> float:
+    """The expected calibration error that a perfect model has on so many rows with such risks.
+
+    The mean absolute error of a bin of n rows with mean risk p is √(2/π) of its standard deviation √(p(1 − p)/n).
+    """
+    means = [(len(rows), risks[rows].mean()) for rows in _equal_masses(risks)]
+    return float(sum(n * (2 * p * (1 - p) / (np.pi * n)) ** 0.5 for n, p in means) / len(risks))
+
+
+def _equal_masses(risks: np.ndarray) -> list[np.ndarray]:
+    """Row numbers in up to 15 bins of equal mass, by rising risk."""
+    return [rows for rows in np.array_split(np.argsort(risks, kind="stable"), BINS) if len(rows)]
 
 
 def doubt(metrics: dict[str, Any]) -> str | None:
@@ -103,7 +116,7 @@ def doubt(metrics: dict[str, Any]) -> str | None:
 
 def baselines(train: Part, test: Part, seed: int) -> dict[str, np.ndarray]:
     """The risks of what needs no network."""
-    few = train.few(COMPARED)
+    few = train.subsample(COMPARED)
     columns = np.concatenate([np.asarray(chunk.scaled()) for chunk in few.chunks()])
     logistic = LogisticRegression(max_iter=300).fit(columns, few.labels)
     matrix = few.features()

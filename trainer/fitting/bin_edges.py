@@ -25,7 +25,7 @@ def ends(train: Part, settings: TrainingSettings) -> list[np.ndarray]:
 
     SettingsError where XGBoost is not installed.
     """
-    some = train.few(SPLIT)
+    some = train.subsample(SPLIT)
     columns = np.concatenate([np.asarray(chunk.scaled()) for chunk in some.chunks()])
     learnt, trees = (columns, some.labels), settings.teacher.trees or TREES
     split = [splits(learnt, values, trees) for values in forests(settings, FORESTS)]

@@ -46,7 +46,7 @@ def taught_by_trees(train: Part, settings: TrainingSettings) -> Part:
     """The training part with float targets (rows,): between each label and the forests' mean risk; as it is without."""
     if not (trees := settings.teacher.trees):
         return train
-    some = train.few(GROWN_ON)
+    some = train.subsample(GROWN_ON)
     learnt = (some.features(), some.labels)
     teachers = [grown("xgboost", learnt, values, trees) for values in forests(settings, FORESTS)]
     risks = [np.mean([teacher(rows.features(), trees) for teacher in teachers], axis=0) for rows in train.chunks()]

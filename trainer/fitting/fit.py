@@ -97,7 +97,7 @@ def _blocks(train: Part, batch: int, random: np.random.Generator) -> Iterator[Bl
     """Every row once, scaled, in blocks of whole batches."""
     order, rows = shuffled(len(train.rows), random), batch * max(1, CHUNK // batch)
     for start in range(0, len(order), rows):
-        some = train.taken(order[start : start + rows])
+        some = train.take(order[start : start + rows])
         yield some.scaled(), some.labels
 
 
@@ -137,7 +137,7 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # the framewor
 
     def __init__(self, network: Any, validation: Part, settings: TrainingSettings, on_epoch: OnEpoch) -> None:
         super().__init__()
-        self._network, self._validation, self._on_epoch = network, validation.few(JUDGING), on_epoch
+        self._network, self._validation, self._on_epoch = network, validation.subsample(JUDGING), on_epoch
         self._epochs, self._patience = settings.epochs, settings.patience or settings.epochs
         self._best, self._best_epoch, self._precision = -1.0, 0, settings.precision
         self._started = time.monotonic()

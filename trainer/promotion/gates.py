@@ -14,12 +14,10 @@ import numpy as np
 from streamscore.core.scoring.bundle import Thresholds
 from streamscore.core.scoring.profile import Profile, change, psi, psi_threshold, share_gained
 from trainer.evaluation.bootstrap import Interval, Pair, average_precision, difference, ranking
+from trainer.evaluation.evaluate import calibration_error, calibration_error_by_chance
 from trainer.settings import GateSettings
 
 Verdict = Literal["promote", "shadow", "reject"]
-
-# Bins of the calibration error.
-BINS = 15
 
 
 class Gate(NamedTuple):
@@ -166,12 +164,8 @@ def _champion(case: Case, settings: GateSettings) -> Gate:
 
 def _calibration(case: Case, settings: GateSettings) -> Gate:
     """Risks mean what they say: the calibration error is below its bound, or below what chance makes of so few rows."""
-    order = np.array_split(np.argsort(case.risks, kind="stable"), BINS)
-    bins = [(case.risks[rows].mean(), case.labels[rows].mean(), len(rows)) for rows in order if len(rows)]
-    error = sum(n * abs(p - rate) for p, rate, n in bins) / len(case.labels)
-    # Of a perfect model the mean absolute error of a bin is √(2/π) standard deviations.
-    chance = sum(n * (2 * p * (1 - p) / (np.pi * n)) ** 0.5 for p, _, n in bins) / len(case.labels)
-    bound = max(settings.calibration, 3 * float(chance))
+    error = calibration_error(case.labels, case.risks)
+    bound = max(settings.calibration, 3 * calibration_error_by_chance(case.risks))
     said = f"the expected calibration error is {error:.5f}, at most {bound:.5f}"
     return Gate("calibration", bool(error <= bound), "reject", said, {"error": float(error), "bound": bound})
 

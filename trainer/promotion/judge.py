@@ -9,7 +9,7 @@ from streamscore.core.scoring.bundle import Bundle
 from streamscore.errors import BundleError
 from streamscore.models.load import load
 from streamscore.models.store import ModelStore
-from trainer.bundle import PROFILED, Scaled, Trained, profiles
+from trainer.bundle import PROFILED, FittedModel, Scaled, profiles
 from trainer.data.part import Part, evenly_spaced
 from trainer.data.segments import fields_of, groups
 from trainer.evaluation.bootstrap import blocks_of
@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
     """A fitted model, the same one loaded as a worker loads it, and the bytes of its bundle."""
 
     rows: Scaled
-    trained: Trained
+    trained: FittedModel
     bundle: Bundle
     size: int
 

@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from streamscore.core.scoring.bundle import Manifest
-from trainer.evaluation.evaluate import FALSE_POSITIVES, Scored
+from trainer.evaluation.evaluate import FALSE_POSITIVES, ScoredTest
 from trainer.report.plot_style import GRID, INK, OTHER, OURS, bars, blank, legend, plain, plain_axes, png
 
 # More rows than this are drawn by a sample of so many.
@@ -37,7 +37,7 @@ class Plot(NamedTuple):
     png: bytes
 
 
-def drawn(manifest: Manifest, scored: Scored) -> list[Plot]:
+def drawn(manifest: Manifest, scored: ScoredTest) -> list[Plot]:
     """Every plot of a report; the manifest has the exact figures that the words tell."""
     few = sampled(scored)
     return [
@@ -50,17 +50,17 @@ def drawn(manifest: Manifest, scored: Scored) -> list[Plot]:
     ]
 
 
-def sampled(scored: Scored) -> Scored:
+def sampled(scored: ScoredTest) -> ScoredTest:
     """At most 200,000 rows, the same ones each time."""
     rows = len(scored.risks)
     if rows <= DRAWN:
         return scored
     some = np.sort(np.random.default_rng(0).choice(rows, DRAWN, replace=False))
     beside = {name: risks[some] for name, risks in scored.baselines.items()}
-    return Scored(scored.answered.taken(some), scored.risks[some], beside)
+    return ScoredTest(scored.answered.taken(some), scored.risks[some], beside)
 
 
-def _roc(manifest: Manifest, scored: Scored) -> Plot:
+def _roc(manifest: Manifest, scored: ScoredTest) -> Plot:
     figure, axes = plain_axes("share of negatives alerted", "share of positives found")
     _curves(axes, scored, lambda labels, risks: roc_curve(labels, risks)[:2])
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="chance")
@@ -74,7 +74,7 @@ def _roc(manifest: Manifest, scored: Scored) -> Plot:
     return Plot("roc", "ROC", shows, png(figure))
 
 
-def _precision_recall(manifest: Manifest, scored: Scored) -> Plot:
+def _precision_recall(manifest: Manifest, scored: ScoredTest) -> Plot:
     figure, axes = plain_axes("share of positives found", "share of alerts that are right")
     _curves(axes, scored, lambda labels, risks: precision_recall_curve(labels, risks)[1::-1])
     legend(axes, "upper right")
@@ -88,7 +88,7 @@ def _precision_recall(manifest: Manifest, scored: Scored) -> Plot:
     return Plot("precision-recall", "Precision and recall", shows, png(figure))
 
 
-def _curves(axes: Axes, scored: Scored, curve: Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]) -> None:
+def _curves(axes: Axes, scored: ScoredTest, curve: Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]) -> None:
     beside = {name: risks for name, risks in scored.baselines.items() if name != "base rate"}
     for (name, risks), (colour, dashes) in zip(beside.items(), BESIDE, strict=False):
         axes.plot(*curve(scored.answered.labels, risks), color=colour, linestyle=dashes, linewidth=1.2, label=name)
@@ -100,7 +100,7 @@ def _told(manifest: Manifest, figure: str) -> str:
     return ", ".join(f"{name} {found[figure]:.4f}" for name, found in manifest.metrics["baselines"].items())
 
 
-def _calibration(manifest: Manifest, scored: Scored) -> Plot:
+def _calibration(manifest: Manifest, scored: ScoredTest) -> Plot:
     """Bins of equal width in log-odds, since most risks are small; below, how many events each holds."""
     odds, labels = log_odds(scored.risks), scored.answered.labels
     at = np.linspace(odds.min(), odds.max() + 1e-9, CALIBRATION_BINS + 1)
@@ -156,7 +156,7 @@ def log_odds(risks: np.ndarray) -> np.ndarray:
     return np.clip(np.log(inside / (1 - inside)), -WIDEST, WIDEST)
 
 
-def _scores(manifest: Manifest, scored: Scored) -> Plot:
+def _scores(manifest: Manifest, scored: ScoredTest) -> Plot:
     figure, axes = plain_axes("risk", "share of events")
     odds, labels = log_odds(scored.risks), scored.answered.labels
     bins = np.linspace(odds.min(), odds.max() + 1e-9, RISK_BINS + 1).tolist()

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from tests.support.paths import ROOT
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 
 DEPLOY = ROOT / "deploy"
 

@@ -16,7 +16,7 @@ from streamscore.errors import BundleError, DataError, SettingsError
 from streamscore.models.bundle_files import CARD
 from streamscore.models.store import ModelStore
 from tests.support.trained import QUICK, SILENT, TRAINED_AT, champion, simulated, trained_manifest, write_archive
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 from trainer.cli.options import parsed
 from trainer.data import dataset
 from trainer.data.part import Part
@@ -144,8 +144,8 @@ def test_once_tells_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """The command says of a weak model that it is one, on standard error, and still succeeds."""
     weak = trained_manifest("transaction").model_copy(deep=True)
     weak.metrics["test"]["average_precision"] = 0.0
-    monkeypatch.setattr("trainer.run.train_once", lambda *_: weak)
-    monkeypatch.setattr("trainer.promotion.placement.place", lambda *_: Placed("champion"))
+    monkeypatch.setattr("trainer.training.train_once", lambda *_: weak)
+    monkeypatch.setattr("trainer.training.place", lambda *_: Placed("champion"))
     arguments = ["once", "--archive", str(tmp_path), "--event-type", "transaction", "--store", str(tmp_path)]
     done = CliRunner().invoke(cli, arguments)
     assert (done.exit_code, done.stdout) == (0, "")

@@ -15,7 +15,7 @@ from streamscore.models.bundle_files import GOLDEN, NETWORK, SCALER
 from streamscore.models.store import ModelStore
 from tests.support.samples import StubScorer, bundle, by_amount
 from tests.support.trained import QUICK, one_shape, simulated, write_archive
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 from trainer.metrics import TrainerMetrics
 from trainer.promotion.placement import place
 from trainer.settings import GateSettings

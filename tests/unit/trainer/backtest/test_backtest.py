@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from trainer.__main__ import cli
 from trainer.backtest import models as contestants
+from trainer.cli.main import cli
 
 MODELS = ["network", "xgboost", "lightgbm", "logistic", "dense"]
 DAY = 86_400_000_000

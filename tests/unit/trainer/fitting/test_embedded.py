@@ -43,7 +43,7 @@ def test_narrow_bands_of_values_are_found(preset: str) -> None:
 def test_reasons_of_narrow_bands_add_up(preset: str) -> None:
     """To a thousandth of a logit, and they name x0; on a path in the columns themselves they miss hundreds of these."""
     network = taught(preset)
-    scaled = bands().test.few(EXPLAINED_ROWS).scaled()[:EXPLAINED_ROWS]
+    scaled = bands().test.subsample(EXPLAINED_ROWS).scaled()[:EXPLAINED_ROWS]
     baseline = np.asarray(bands().train.scaler.baseline, np.float32)
     differences = np.asarray(network(scaled) - network(baseline[None, :]))[:, 0]
     assert np.ptp(differences) > 3

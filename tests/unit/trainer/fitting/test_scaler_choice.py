@@ -44,7 +44,7 @@ def reached(table: tuple[np.ndarray, np.ndarray], kind: str) -> tuple[float, Sca
     settings = TrainingSettings(preset="logistic", epochs=4, batch=128, learning_rate=0.1, scaler=kind)
     cuts = (slice(0, 4000), slice(4000, 6000), slice(6000, ROWS))
     scaler = scaler_for(FEATURES, (matrix[cuts[0]], labels[cuts[0]]), (matrix[cuts[1]], labels[cuts[1]]), settings)
-    given = Lesson(*(whole(matrix, labels, scaler).taken(rows) for rows in cuts))
+    given = Lesson(*(whole(matrix, labels, scaler).take(rows) for rows in cuts))
     network = fit(given.train, given.validation, settings, lambda _: None)
     return auc(network, given.test), scaler
 

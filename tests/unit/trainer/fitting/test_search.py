@@ -13,11 +13,11 @@ from streamscore.core.events.application import APPLICATION
 from streamscore.core.scoring.scaler import NumericScale, QuantileScale
 from streamscore.errors import SettingsError
 from tests.support.trained import simulated, write_archive
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 from trainer.cli.options import parsed
 from trainer.data import dataset
 from trainer.data.dataset import DAY
-from trainer.search import Between, Trial, before_the_test, best, rolling, search
+from trainer.search import Between, Effort, Trial, before_the_test, best, rolling, search
 from trainer.settings import TrainingSettings
 
 SPACE = {"rate": Between(1e-4, 1.0), "drop": (0.0, 0.1, 0.2, 0.3)}
@@ -31,19 +31,17 @@ def peak(values: dict[str, Any]) -> float:
 @pytest.mark.parametrize("sampler", ["random", "bayesian"])
 def test_a_search_finds_better_settings(sampler: Any) -> None:
     """Of 25 trials the best is far nearer to the peak than the first, and the same seed finds it again."""
-    found = best(sampler, SPACE, peak, 25, seed=1)
+    found = best(Effort(25, 1, sampler), SPACE, peak, seed=1)
     assert peak({}) == -2.2
     assert found.reached > -0.35
-    assert found == best(sampler, SPACE, peak, 25, seed=1)
-    assert best(sampler, SPACE, peak, 1, seed=1).values == {}
+    assert found == best(Effort(25, 1, sampler), SPACE, peak, seed=1)
+    assert best(Effort(1, 1, sampler), SPACE, peak, seed=1).values == {}
 
 
 def test_bayesian_search_is_nearer() -> None:
     """On the mean of twenty seeds, 60 Bayesian trials end within three quarters of the distance of random ones."""
-    random, bayesian = (
-        -np.mean([best(sampler, SPACE, peak, 60, seed).reached for seed in range(20)])
-        for sampler in ("random", "bayesian")
-    )
+    efforts = (Effort(60, 1, "random"), Effort(60, 1, "bayesian"))
+    random, bayesian = (-np.mean([best(effort, SPACE, peak, seed).reached for seed in range(20)]) for effort in efforts)
     assert bayesian < 0.75 * random
 
 
@@ -51,7 +49,7 @@ def test_without_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without optuna a Bayesian search names the extra that brings it."""
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SettingsError, match=r"needs optuna: pip install 'streamscore\[search\]'"):
-        best("bayesian", SPACE, peak, 3, 0)
+        best(Effort(3, 1, "bayesian"), SPACE, peak, 0)
 
 
 def test_folds_end_before_the_test_part() -> None:
@@ -77,7 +75,7 @@ def small(settings: TrainingSettings, trials: int, told: list[str]) -> Any:
     matrix = random.lognormal(0, 3, (2000, len(APPLICATION.features.names))).astype(np.float32)
     times, labels = np.arange(2000) * DAY // 20, matrix[:, 0] > np.quantile(matrix[:, 0], 0.8)
     data: Any = SimpleNamespace(times=times, labels=labels, matrix=matrix)
-    return search(data, APPLICATION, settings, (trials, 2, "random"), told.append)
+    return search(data, APPLICATION, settings, Effort(trials, 2, "random"), told.append)
 
 
 @pytest.mark.parametrize(("scaler", "kind"), [("robust", NumericScale), ("quantile", QuantileScale)])

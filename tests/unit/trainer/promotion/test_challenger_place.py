@@ -11,7 +11,7 @@ from streamscore.models.bundle_files import GOLDEN, NETWORK, SCALER
 from streamscore.models.store import ModelStore
 from tests.support.compared import NOW, SETTINGS, WORLD, compared_folder, compared_store, write_shadow
 from trainer import watch as watching
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 from trainer.metrics import TrainerMetrics
 from trainer.promotion.placement import place
 from trainer.promotion.shadow_comparison import compared, waits
@@ -65,7 +65,7 @@ def test_once_leaves_a_challenger_that_waits(folder: Path, store: ModelStore, ne
     manifest = store.manifest("v3")
     new = manifest.model_copy(update={"metrics": JUDGED})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.run.train_once", lambda *_: new)
+        patch.setattr("trainer.training.train_once", lambda *_: new)
         patch.setattr("trainer.evaluation.evaluate.doubt", lambda *_: None)
         given = ["--archive", folder, "--event-type", "transaction", "--store", folder.parent / "models"]
         arguments = ["once", *map(str, given), "--set", f"gates.positives={needed}"]

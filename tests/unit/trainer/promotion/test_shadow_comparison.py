@@ -19,7 +19,7 @@ from streamscore.models.bundle_files import GOLDEN, NETWORK, SCALER
 from streamscore.models.store import ModelStore
 from tests.support.compared import DAY, NOW, ROWS, SETTINGS, WORLD, World, compared_folder, compared_store, write_shadow
 from trainer import watch as watching
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 from trainer.metrics import TrainerMetrics
 from trainer.promotion.shadow_comparison import Comparison, compared, settle
 from trainer.settings import GateSettings, TrainingSettings

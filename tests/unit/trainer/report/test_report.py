@@ -17,9 +17,9 @@ from streamscore.errors import BundleError, DataError
 from streamscore.models.bundle_files import CARD, REPORT, BundleFiles
 from streamscore.models.store import ModelStore
 from tests.support.trained import trained_manifest, trained_store
-from trainer.__main__ import cli
+from trainer.cli.main import cli
 from trainer.data.dataset import DAY
-from trainer.evaluation.evaluate import Answered, Scored, figures
+from trainer.evaluation.evaluate import Answered, ScoredTest, figures
 from trainer.report import plots
 from trainer.report.card import card
 from trainer.report.export import exported
@@ -58,16 +58,16 @@ class Read(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def scored(rows: int = 3000, risks: np.ndarray | None = None) -> Scored:
+def scored(rows: int = 3000, risks: np.ndarray | None = None) -> ScoredTest:
     """A model that knows something, beside one that knows nothing."""
     random = np.random.default_rng(0)
     given = random.beta(1, 20, rows) if risks is None else risks
     labels = random.random(rows) < random.beta(1, 20, rows) if risks is not None else random.random(rows) < given
     beside = {"base rate": np.full(rows, 0.05), "a guess": random.random(rows)}
-    return Scored(Answered(labels, random.integers(0, 60 * DAY, rows), 0.01), given, beside)
+    return ScoredTest(Answered(labels, random.integers(0, 60 * DAY, rows), 0.01), given, beside)
 
 
-def manifest_of(found: Scored, **metrics: Any) -> Manifest:
+def manifest_of(found: ScoredTest, **metrics: Any) -> Manifest:
     """A trained bundle's manifest with the figures of these rows."""
     whole = trained_manifest("transaction").model_copy(deep=True)
     figured = {
@@ -237,12 +237,12 @@ def test_a_run_writes_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """`once --report` leaves the page of what it trained; a folder that cannot be is told before the run."""
     models = tmp_path / "models"
     manifest = ModelStore(str(models), "transaction").manifest(trained_store(models)["transaction"])
-    monkeypatch.setattr("trainer.run.train_once", lambda *_: manifest)
+    monkeypatch.setattr("trainer.training.train_once", lambda *_: manifest)
     arguments = ["once", "--archive", str(tmp_path), "--event-type", "transaction", "--store", str(models)]
     done = CliRunner().invoke(cli, [*arguments, "--report", str(tmp_path / "out")])
     assert f"its report is {tmp_path / 'out' / REPORT}" in done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 1 + len(NAMES)
-    monkeypatch.setattr("trainer.run.train_once", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr("trainer.training.train_once", lambda *_: pytest.fail("it ran"))
     (tmp_path / "file").write_text("x")
     done = CliRunner().invoke(cli, [*arguments, "--report", str(tmp_path / "file")])
     assert isinstance(done.exception, DataError)
