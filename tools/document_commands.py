@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from streamscore.cli.main import cli as streamscore_cli
-from trainer.__main__ import cli as trainer_cli
+from trainer.cli.main import cli as trainer_cli
 
 PROGRAMS: dict[str, click.Group] = {"streamscore": streamscore_cli, "trainer": trainer_cli}
 # One for each command. A test parses them with the command's own options.
