@@ -92,7 +92,6 @@ def manifest_of(
     found_at = chosen(risks, choosing.labels, settings.thresholds, budget)
     lain = profiles(event_type, data.matrix[evenly_spaced(parts.train, PROFILED)])
     now_lain = profiles(event_type, data.matrix[evenly_spaced(parts.test, PROFILED)], lain)
-    first, last = (dataset.at(time) for time in data.times[[0, -1]])
     return Manifest(
         version=f"{now:%Y%m%dT%H%M%SZ}-{weights_digest(trained)[:8]}",
         event_type=event_type.name,
@@ -100,19 +99,7 @@ def manifest_of(
         calibration=trained.calibration,
         thresholds=found_at.thresholds,
         trained_at=now,
-        data={
-            "split": parts.how,
-            "train": len(parts.train),
-            "validation": len(parts.validation),
-            "test": len(parts.test),
-            "between_the_parts": len(data.labels) - sum(map(len, (parts.train, parts.validation, parts.test))),
-            "positives": int(data.labels.sum()),
-            "positive_rate": float(data.labels[parts.train].mean()),
-            "first_event": first.isoformat(),
-            "last_event": last.isoformat(),
-            "cleaned": data.cleaned,
-            "tables": data.versions,
-        },
+        data=_data_of(rows),
         metrics={
             **_metrics(rows, trained, found, found_at.thresholds, settings),
             "thresholds": {"by": settings.thresholds.by, "said": found_at.said, **found_at.figures},
@@ -123,6 +110,25 @@ def manifest_of(
         profiles=lain,
         risks=histogram(risks, edges(risks)),
     )
+
+
+def _data_of(rows: Scaled) -> dict[str, Any]:
+    """What a manifest says of the rows that were learnt from, chosen by and judged on."""
+    data, parts = rows.data, rows.parts
+    first, last = (dataset.at(time) for time in data.times[[0, -1]])
+    return {
+        "split": parts.how,
+        "train": len(parts.train),
+        "validation": len(parts.validation),
+        "test": len(parts.test),
+        "between_the_parts": len(data.labels) - sum(map(len, (parts.train, parts.validation, parts.test))),
+        "positives": int(data.labels.sum()),
+        "positive_rate": float(data.labels[parts.train].mean()),
+        "first_event": first.isoformat(),
+        "last_event": last.isoformat(),
+        "cleaned": data.cleaned,
+        "tables": data.versions,
+    }
 
 
 def _metrics(
