@@ -6,11 +6,17 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from streamscore.cli.options import Between
 from trainer.cli.options import archive_option, event_type_option, parsed, say, store_option
+
+if TYPE_CHECKING:
+    from streamscore.monitoring.probe import Heartbeat
+    from trainer.metrics import TrainerMetrics
+    from trainer.watch import Watch
 
 
 @click.command()
@@ -53,25 +59,25 @@ def watch(
     heartbeat = Heartbeat(patience=float("inf"))
     from trainer.run import check
     from trainer.watch import Watch
-    from trainer.watch import watch as run
 
     check(chosen, settings)  # else every run would fail by them, which nobody might see
     server = serve(Http(host=host, port=port), metrics.registry, heartbeat)
     say(f"metrics on http://{host}:{server.server_address[1]}")
     _on_stop(asked)  # also in the middle of a run, which leaves nothing
+    drift_every = timedelta(hours=drift_hours) or None
+    models = ModelStore(store, chosen.name)
+    _run(Watch(archive, chosen, models, settings, timedelta(every), drift_every), metrics, heartbeat, stop)
+
+
+def _run(watched: "Watch", metrics: "TrainerMetrics", heartbeat: "Heartbeat", stop: threading.Event) -> None:
+    """Retrain by the system's clock until stopped; the heartbeat turns with every look."""
+    from trainer.watch import watch as run
 
     def stopped(seconds: float) -> bool:
         heartbeat.turn(None)
         return stop.wait(seconds)
 
-    models = ModelStore(store, chosen.name)
-    drift_every = timedelta(hours=drift_hours) or None
-    run(
-        Watch(archive, chosen, models, settings, timedelta(every), drift_every),
-        metrics,
-        lambda: datetime.now(UTC),
-        stopped,
-    )
+    run(watched, metrics, lambda: datetime.now(UTC), stopped)
 
 
 def _on_stop(handler: Callable[[int, FrameType | None], object]) -> None:
