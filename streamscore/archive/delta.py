@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolErr
 
 from streamscore.core.events.record import Partition
 from streamscore.core.privacy.pseudonym import wrong_key
-from streamscore.errors import ArchiveUnreachable, DataError, SettingsError
+from streamscore.errors import ArchiveUnreachable, DataError, SettingsError, first_line
 
 Reached = Mapping[Partition, int]
 
@@ -178,14 +178,10 @@ def storage(url: str) -> Iterator[None]:
     try:
         yield
     except (SchemaMismatchError, DeltaProtocolError, pa.ArrowException) as error:
-        raise DataError(f"{url}: {_first_line(error)}") from None
+        raise DataError(f"{url}: {first_line(error)}") from None
     except (DeltaError, OSError) as error:
         if isinstance(error, ArchiveUnreachable):
             raise
         if isinstance(error, DeltaError) and any(words in str(error) for words in DAMAGED):
-            raise DataError(f"{url}: its log is damaged: {_first_line(error)}") from None
-        raise ArchiveUnreachable(f"{url}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+            raise DataError(f"{url}: its log is damaged: {first_line(error)}") from None
+        raise ArchiveUnreachable(f"{url}: {first_line(error)}") from None

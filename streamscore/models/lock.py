@@ -13,7 +13,8 @@ from pathlib import Path
 
 from fsspec import AbstractFileSystem
 
-from streamscore.errors import BundleError, StoreUnreachable, first_line
+from streamscore.errors import BundleError, StoreUnreachable
+from streamscore.files.storage import reason
 
 # A run that began so long ago and never ended was killed.
 ABANDONED = timedelta(hours=3)
@@ -60,8 +61,7 @@ def _take(fs: AbstractFileSystem, path: str, own: bytes, now: datetime) -> None:
     except BundleError:
         raise
     except Exception as error:  # the file systems of fsspec raise whatever they like
-        said = getattr(error, "strerror", None) or first_line(error)
-        raise StoreUnreachable(f"the model store cannot be written: {said}") from None
+        raise StoreUnreachable(f"the model store cannot be written: {reason(error)}") from None
 
 
 def _make_way(fs: AbstractFileSystem, path: str, now: datetime) -> None:

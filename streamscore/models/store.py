@@ -20,12 +20,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import fsspec
 from pydantic import ValidationError
 
 from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Manifest
-from streamscore.errors import BundleError, SettingsError, StoreUnreachable, first_line
+from streamscore.errors import BundleError, StoreUnreachable, first_line
+from streamscore.files.storage import open_url, reason
 from streamscore.models.bundle_files import GOLDEN, MANIFEST, NETWORK, SCALER, BundleFiles, digest, manifest_digest
 from streamscore.models.lock import locked
 from streamscore.registry import find_event_type
@@ -51,15 +51,10 @@ class ModelStore:
     """
 
     def __init__(self, url: str | os.PathLike[str], event_type: EventType | str) -> None:
-        url = os.fspath(url)
-        try:
-            self._fs, root = fsspec.core.url_to_fs(url)
-        except Exception as error:  # the file systems of fsspec raise whatever they like
-            scheme = url.partition("://")[0]  # the rest can hold a password
-            raise SettingsError(f"a model store at {scheme}:// cannot be opened: {first_line(error)}") from None
+        self._fs, root = open_url(os.fspath(url), "a model store")
         self._warned: set[str] = set()  # said once: who watches a store asks every few seconds
         self._event_type = event_type
-        self._root = f"{root.rstrip('/')}/{event_type if isinstance(event_type, str) else event_type.name}"
+        self._root = f"{root}/{event_type if isinstance(event_type, str) else event_type.name}"
 
     def load(self, version: str = "champion", *, device: Device = "auto") -> "Model":
         """The model of a version, or of an alias such as `champion`, verified and compiled. Takes some seconds.
@@ -239,7 +234,7 @@ def _age(bundle: tuple[str, Manifest | BundleError]) -> tuple[bool, str]:
 
 
 def _unreachable(how: str, error: Exception) -> StoreUnreachable:
-    return StoreUnreachable(f"the model store cannot be {how}: {getattr(error, 'strerror', None) or first_line(error)}")
+    return StoreUnreachable(f"the model store cannot be {how}: {reason(error)}")
 
 
 def load_model(

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-import fsspec
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,8 @@ import pyarrow.parquet as pq
 
 from streamscore.core.history.timeline import Part
 from streamscore.core.scoring.stream_history import Checkpoint
-from streamscore.errors import DataError, SettingsError
+from streamscore.errors import DataError
+from streamscore.files.storage import open_url
 
 MANIFEST = "manifest.json"
 # Beside the snapshots: which erasure was the last, if there was any.
@@ -74,12 +74,8 @@ class SnapshotStore:
     """The snapshots of one event type under a URL. Other errors than its own are the file system's."""
 
     def __init__(self, url: str, event_type: str) -> None:
-        try:
-            self._fs, root = fsspec.core.url_to_fs(url)
-        except Exception as error:  # the file systems of fsspec raise whatever they like
-            scheme = url.partition("://")[0]  # the rest can hold a password
-            raise SettingsError(f"snapshots at {scheme}:// cannot be opened: {type(error).__name__}") from None
-        self._root = f"{root.rstrip('/')}/{event_type}"
+        self._fs, root = open_url(url, "snapshots")
+        self._root = f"{root}/{event_type}"
 
     def names(self) -> list[str]:
         """Every complete snapshot, newest first."""
