@@ -25,7 +25,9 @@ SINCE = "Events from then on, UTC without a zone; if not given, after the last o
 @click.option("--since", callback=time_in_utc, metavar="TIME", help=SINCE)
 @click.option("--until", callback=time_in_utc, metavar="TIME", help="Events before then.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def drift(archive: str, event_type: str, store: str, as_json: bool, **given: datetime | None) -> None:
+def drift(
+    archive: str, event_type: str, store: str, since: datetime | None, until: datetime | None, as_json: bool
+) -> None:
     """Compare archived events and published risks with the champion's training; exit code 9 where they drifted."""
     from streamscore.archive.drift import drift as compare
     from streamscore.archive.read import Rows
@@ -37,7 +39,7 @@ def drift(archive: str, event_type: str, store: str, as_json: bool, **given: dat
     version = models.alias("champion")
     if version is None:
         raise BundleError(f"there is no champion of {chosen.name} to compare with")
-    found = compare(archive, chosen, models.read(version).manifest, Rows(given["since"], given["until"]))
+    found = compare(archive, chosen, models.read(version).manifest, Rows(since, until))
     if not found.events:
         raise DataError(f"{archive} holds no {chosen.name} event{_range(found)} that could be compared")
     click.echo(_json(found) if as_json else _table(found))

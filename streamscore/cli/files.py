@@ -40,14 +40,16 @@ def occurred_at_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rate", type=Between(0.1, 1e9), default=100.0, show_default=True, help="Events/s to Kafka.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @with_settings
-def simulate(settings: "Settings", event_type: str, archive: Path | None, rate: float, **history: int) -> None:
+def simulate(
+    settings: "Settings", event_type: str, rows: int, days: int, archive: Path | None, rate: float, seed: int
+) -> None:
     """Simulate events with late labels: a past into an archive folder, or the present to Kafka until Ctrl-C."""
     from streamscore.registry import BUILT_IN
 
     if archive:
-        _simulated_past(BUILT_IN[event_type], archive, **history)
+        _simulated_past(BUILT_IN[event_type], archive, rows, days, seed)
     else:
-        _simulated_present(settings, BUILT_IN[event_type], rate, history["seed"])
+        _simulated_present(settings, BUILT_IN[event_type], rate, seed)
 
 
 def _simulated_past(event_type: "EventType", archive: Path, rows: int, days: int, seed: int) -> None:
@@ -90,7 +92,15 @@ def _simulated_present(settings: "Settings", event_type: "EventType", rate: floa
 @event_type_option
 @occurred_at_option
 @with_settings
-def replay(settings: "Settings", file: Path, topic: str | None, event_type: str, **how: Any) -> None:
+def replay(
+    settings: "Settings",
+    file: Path,
+    topic: str | None,
+    rate: float | None,
+    speed: float | None,
+    event_type: str,
+    occurred_at: datetime | None,
+) -> None:
     """Send the events of FILE (parquet, CSV, NDJSON) to a topic."""
     from streamscore.files.read import wire_lines
     from streamscore.files.replay import Pace, addressed
@@ -102,10 +112,10 @@ def replay(settings: "Settings", file: Path, topic: str | None, event_type: str,
     if target is None:
         raise SettingsError(f"inputs names no topic of {event_type}; give --topic")
     try:
-        pace = Pace(how["rate"], how["speed"])
+        pace = Pace(rate, speed)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    lines = (line for chunk in wire_lines(file, chosen, how["occurred_at"]) for line in chunk)
+    lines = (line for chunk in wire_lines(file, chosen, occurred_at) for line in chunk)
     report = send(settings.kafka, target, addressed(chosen, lines), pace)
     per_second = report.sent / report.seconds if report.seconds else 0
     click.echo(f"{report.sent:,} events sent to {target} in {report.seconds:.1f} s, {per_second:,.0f}/s")
@@ -118,7 +128,14 @@ def replay(settings: "Settings", file: Path, topic: str | None, event_type: str,
 @click.option("--labels", type=FILE, help="Labels with labelled_at, as a labels topic has them; else none are known.")
 @occurred_at_option
 @with_settings
-def score(settings: "Settings", source: Path, out: Path, event_type: str, **given: Any) -> None:
+def score(
+    settings: "Settings",
+    source: Path,
+    out: Path,
+    event_type: str,
+    labels: Path | None,
+    occurred_at: datetime | None,
+) -> None:
     """Score the events of file IN into file OUT, one row a row, as the worker would; no Kafka is needed.
 
     Rows keep their order, unless the event type has a history: then they come in the order of time.
@@ -134,16 +151,16 @@ def score(settings: "Settings", source: Path, out: Path, event_type: str, **give
     suffix_of(out)
     if not source.exists():
         raise DataError(f"{source}: no such file")
-    _apart(out, source, given["labels"])
+    _apart(out, source, labels)
     chosen, now = find_event_type(event_type), datetime.now(UTC)
     bundle = first_champion(ModelStore(settings.models.store, chosen.name), chosen, settings.models.device)
     limits = Limits(settings.limits.max_event_bytes, settings.limits.max_future_seconds)
     if chosen.history:
-        read = Source(source, given["labels"], given["occurred_at"], labelled=False)
+        read = Source(source, labels, occurred_at, labelled=False)
         reader = Reader(chosen, read, lambda told: click.echo(told, err=True), now, limits)
         result = score_batches(bundle, as_of(bundle, reader), out, now)
     else:
-        result = score_file(bundle, wire_lines(source, chosen, given["occurred_at"]), out, limits, now)
+        result = score_file(bundle, wire_lines(source, chosen, occurred_at), out, limits, now)
     click.echo(f"{result.read:,} rows: {result.scored:,} scored, {result.alerts:,} alerts, {result.refused:,} refused")
 
 

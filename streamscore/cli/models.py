@@ -3,11 +3,17 @@
 import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streamscore.errors import BundleError, StoreUnreachable
+
+if TYPE_CHECKING:
+    from streamscore.core.scoring.bundle import Manifest
+    from streamscore.models.store import Alias, ModelStore
+
+ALIASES: "tuple[Alias, ...]" = ("champion", "challenger", "previous")
 
 
 @click.group()
@@ -29,24 +35,25 @@ def in_store(command: Callable[..., Any]) -> Callable[..., Any]:
     return opened
 
 
-def named(store: Any, version: str) -> str:
+def named(store: "ModelStore", version: str) -> str:
     """The version that an alias points to, or the version itself; BundleError when the alias points nowhere."""
-    if version not in ("champion", "challenger", "previous"):
+    alias = next((alias for alias in ALIASES if alias == version), None)
+    if alias is None:
         return version
-    found = store.alias(version)
+    found = store.alias(alias)
     if found is None:
         raise BundleError(f"there is no {version}")
-    return str(found)
+    return found
 
 
 @models.command("list")
 @in_store
-def models_list(store: Any) -> None:
+def models_list(store: "ModelStore") -> None:
     """Every bundle, oldest first, with its quality on its own test part, the verdict of its gates and its aliases, or
     why it cannot be read.
     """
     pointing: dict[str, list[str]] = {}
-    for alias in ("champion", "challenger", "previous"):
+    for alias in ALIASES:
         try:
             pointing.setdefault(store.alias(alias) or "", []).append(alias)
         except StoreUnreachable:
@@ -71,7 +78,7 @@ def models_list(store: Any) -> None:
 @models.command("show")
 @click.argument("version")
 @in_store
-def models_show(store: Any, version: str) -> None:
+def models_show(store: "ModelStore", version: str) -> None:
     """A bundle's card, after its digests were verified. VERSION may be an alias."""
     version = named(store, version)
     files = store.read(version).files
@@ -86,7 +93,7 @@ def models_show(store: Any, version: str) -> None:
 @models.command("promote")
 @click.argument("version")
 @in_store
-def models_promote(store: Any, version: str) -> None:
+def models_promote(store: "ModelStore", version: str) -> None:
     """Make a bundle the champion, after its digests were verified; workers take it within seconds."""
     store.promote(version)
     click.echo(f"{version} is the champion")
@@ -95,12 +102,12 @@ def models_promote(store: Any, version: str) -> None:
         click.echo(f"its gates had rejected it: {'; '.join(judgement['reasons'])}", err=True)
 
 
-def _judgement(manifest: Any) -> dict[str, Any]:
+def _judgement(manifest: "Manifest") -> dict[str, Any]:
     """What the gates said of a bundle, empty for one that nobody judged."""
     return dict(manifest.metrics.get("judgement", {}))
 
 
-def _shadowed(store: Any, version: str) -> dict[str, Any]:
+def _shadowed(store: "ModelStore", version: str) -> dict[str, Any]:
     """How a bundle did in shadow beside a champion when last compared, empty for one that never was."""
     try:
         return dict(json.loads(store.noted(version) or "{}"))
@@ -110,7 +117,7 @@ def _shadowed(store: Any, version: str) -> dict[str, Any]:
 
 @models.command("rollback")
 @in_store
-def models_rollback(store: Any) -> None:
+def models_rollback(store: "ModelStore") -> None:
     """Make the previous champion the champion again."""
     click.echo(f"{store.rollback()} is the champion again")
     click.echo(f"{store.alias('previous')} is the previous one now: a second rollback would bring it back", err=True)

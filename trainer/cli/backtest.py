@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -43,12 +43,20 @@ class Asked(NamedTuple):
     "--out", type=click.Path(path_type=Path), default="build", show_default=True, help="Folder for figures and scores."
 )
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A setting of the network, e.g. members=1.")
-def backtest(**options: Any) -> None:
+def backtest(
+    protocol: str,
+    events: Path,
+    event_type: tuple[str, ...],
+    first_training_day: tuple[datetime, ...],
+    folds: int,
+    out: Path,
+    values: tuple[str, ...],
+) -> None:
     """Compare the network with tuned gradient boosting and others on rows that none of them saw.
 
     Writes backtest.json and backtest-scores.parquet; of a second event type, backtest-NAME.json and so on.
     """
-    asked = Asked(**options)
+    asked = Asked(protocol, events, event_type, first_training_day, folds, out, values)
     if asked.protocol == "handbook" and not asked.first_training_day:
         raise SettingsError("the handbook protocol needs --first-training-day")
     if asked.protocol == "kfold" and not asked.event_type:
