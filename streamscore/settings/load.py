@@ -3,10 +3,9 @@
 Unknown keys are errors with a suggestion.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 
@@ -79,9 +78,29 @@ def load(
 
     `flags` are `key=value` with dotted keys. SettingsError names the key and what is allowed.
     """
+    return _merged(_given(file, environment, flags))
+
+
+def load_settings(
+    file: str | os.PathLike[str] | None = None, env: Mapping[str, str] = os.environ, **overrides: Any
+) -> Settings:
+    """The settings of a worker: of a YAML file, of `STREAMSCORE_…` variables, and of `overrides`; later ones win.
+
+    An override names a key of the file; a mapping in it changes only the keys it names. SettingsError names the key and
+    what is allowed.
+
+        >>> streamscore.load_settings(env={}, batch={"max_events": 256}).batch.max_events
+        256
+    """
+    given = _given(Path(file) if file is not None else None, env, ())
+    return _merged([*given, *(([key], value, f"override {key}") for key, value in overrides.items())])[0]
+
+
+def _merged(given: Iterable[tuple[list[str], Any, str]]) -> tuple[Settings, dict[str, str]]:
+    """The settings of given values as (path, value, origin), weakest source first, and the origin of each."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for path, value, origin in _given(file, environment, flags):
+    for path, value, origin in given:
         if isinstance(value, Mapping) and _is_free(path):
             _put(values, path, {}, origin)  # given whole, it replaces what a weaker source named
         for leaf, content in _leaves(value, tuple(path)) if isinstance(value, Mapping) else [(path, value)]:
@@ -96,21 +115,6 @@ def load(
         raise SettingsError(
             f"{key}: {first['msg'].removeprefix('Value error, ')} (from {origins.get(key, 'settings')})"
         ) from None
-
-
-def load_settings(
-    file: str | os.PathLike[str] | None = None, env: Mapping[str, str] = os.environ, **overrides: Any
-) -> Settings:
-    """The settings of a worker: of a YAML file, of `STREAMSCORE_…` variables, and of `overrides`; later ones win.
-
-    An override names a key of the file; a mapping in it changes only the keys it names. SettingsError names the key and
-    what is allowed.
-
-        >>> streamscore.load_settings(env={}, batch={"max_events": 256}).batch.max_events
-        256
-    """
-    flags = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]  # JSON is YAML, and a flag holds YAML
-    return load(Path(file) if file is not None else None, env, flags)[0]
 
 
 def shown(settings: Settings, origins: Mapping[str, str]) -> Iterator[Origin]:
