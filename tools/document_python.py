@@ -4,8 +4,8 @@ import inspect
 import os
 import re
 from collections.abc import Iterator
-from types import GenericAlias, ModuleType
-from typing import Any
+from types import ModuleType
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -25,7 +25,7 @@ def python_reference(module: ModuleType) -> str:
 def _order(named: tuple[str, Any]) -> tuple[int, str]:
     """Models and events first, then functions, errors, and at last values."""
     name, value = named
-    if isinstance(value, EventType | GenericAlias):
+    if isinstance(value, EventType) or get_origin(value):
         return 3, name
     if isinstance(value, type):
         return (2 if issubclass(value, Exception) else 0), name
@@ -39,8 +39,8 @@ def _section(name: str, value: Any) -> Iterator[str]:
     if isinstance(value, EventType):
         yield f"The built-in event type `{value.name}`: an [EventType](#streamscoreeventtype)."
         return
-    if isinstance(value, GenericAlias):
-        yield f"The type `{value}`."
+    if get_origin(value):
+        yield f"The type `{_short(str(value))}`."
         return
     if isinstance(value, type) and issubclass(value, Exception):
         parents = " and ".join(f"`{parent.__name__}`" for parent in value.__bases__)
@@ -49,7 +49,9 @@ def _section(name: str, value: Any) -> Iterator[str]:
     elif not (isinstance(value, type) and issubclass(value, BaseModel)):
         yield from ["```text", _signature(name, value), "```", ""]
     yield from _words(value)
-    if isinstance(value, type) and not issubclass(value, BaseModel | Exception):
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        yield "Its fields are the [settings](settings.md)."
+    elif isinstance(value, type) and not issubclass(value, Exception):
         yield from _members(value)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 import streamscore
 import streamscore.testing
+import trainer
 from streamscore.archive.metrics import ArchiveMetrics
 from streamscore.monitoring.metrics import Metrics
 from streamscore.settings.schema import described
@@ -62,6 +63,7 @@ def parts() -> dict[str, str]:
         "trainer commands": commands_reference("trainer"),
         "python": python_reference(streamscore),
         "python testing": python_reference(streamscore.testing),
+        "python trainer": python_reference(trainer),
         **records_tables(),
     }
 
