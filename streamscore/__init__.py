@@ -40,7 +40,8 @@ from streamscore.errors import (
 )
 
 if TYPE_CHECKING:
-    from streamscore.core.scoring.decision import Message
+    from streamscore.core.scoring.bundle import Thresholds
+    from streamscore.core.scoring.decision import Message, Reason
     from streamscore.core.scoring.pipeline import Outcome
     from streamscore.files.history import History
     from streamscore.models.model import EventScore, Model
@@ -70,6 +71,7 @@ __all__ = [
     "OffsetsExpired",
     "Outcome",
     "Partition",
+    "Reason",
     "Record",
     "Settings",
     "SettingsError",
@@ -77,6 +79,7 @@ __all__ = [
     "Source",
     "StoreUnreachable",
     "StreamScoreError",
+    "Thresholds",
     "Worker",
     "as_is",
     "hour_of_day",
@@ -99,9 +102,11 @@ _LAZY = {
     "Model": "models.model",
     "ModelStore": "models.store",
     "Outcome": "core.scoring.pipeline",
+    "Reason": "core.scoring.decision",
     "Settings": "settings.schema",
     "Sink": "worker.protocols",
     "Source": "worker.protocols",
+    "Thresholds": "core.scoring.bundle",
     "Worker": "worker.worker",
     "load_model": "models.store",
     "load_settings": "settings.load",
