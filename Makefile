@@ -24,7 +24,7 @@ INSTALL_SELF = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolati
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-gpu evidence lock clean
+.PHONY: help demo test lint coverage bench bench-gpu evidence lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,14 @@ lint: $(VENV)/dev.done  ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
+
+coverage: $(VENV)/dev.done  ## branch coverage of streamscore/core, numba's compiler off: at least 98 %
+	@echo "== coverage of the core"
+	@mkdir -p build
+	@# Sums wrap in 64 bits by design; interpreted, each wrap is a warning of numpy's.
+	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:cacheprovider -W ignore::RuntimeWarning tests/unit/core > build/coverage.log 2>&1 \
+	  || { tail -40 build/coverage.log; exit 1; }
+	@$(BIN)/coverage report
 
 bench: $(VENV)/dev.done  ## speed on Apache Kafka as ratios within one run: build/bench.json
 	@echo "== bench"

@@ -12,6 +12,7 @@ from streamscore.core.events.feature import FeatureSet
 from streamscore.core.events.field import Columns
 from streamscore.core.history.entity_history import Bounds, Cursor, EntityHistory
 from streamscore.core.scoring.warm_up import warm_up
+from tests.support.compiled import compiled_only
 from tests.support.copied import again
 from tests.unit.core.history.test_history_laws import Named, Numbered
 
@@ -141,6 +142,7 @@ def test_trimming_keeps_what_may_be_asked() -> None:
     assert history.bound == 2 * DAY
 
 
+@compiled_only
 def test_memory_does_not_grow_with_time() -> None:
     """A stream of ever new entities over a hundred horizons needs no more memory than over a few."""
     history, sizes = EntityHistory(COUNTED, Bounds(slack=timedelta(0))), []
@@ -217,6 +219,7 @@ def test_ids_that_grew_longer_while_they_were_copied() -> None:
     assert fresh.fold(fresh.read(long)).tolist() == [True, False]
 
 
+@compiled_only
 def test_held_bytes() -> None:
     """An event of one key and one value with an integer id is held in 32 bytes, however the timelines grew."""
     history, random = EntityHistory(COUNTED), np.random.default_rng(0)
@@ -235,6 +238,7 @@ def test_held_bytes() -> None:
     assert again(COUNTED, history, rows=50_000).nbytes / history.events <= 32
 
 
+@compiled_only
 def test_sums_of_a_hot_entity_are_exact() -> None:
     """A hundred thousand events of one entity, told backwards in batches, have the count and mean of plain sums."""
     history, rows = EntityHistory(COUNTED), 100_000
@@ -245,6 +249,7 @@ def test_sums_of_a_hot_entity_are_exact() -> None:
     assert ask(history, "mean", (rows, 6, 1)) == [rows * (rows + 1) / 2 / (rows + 1)]
 
 
+@compiled_only
 def test_warming_compiles_everything() -> None:
     """After `warm` nothing is compiled any more: no kernel has a signature that it had not."""
     from streamscore.core.history import entity_index, identity, kernels, label_timeline, measure, sliding  # noqa: PLC0415
@@ -261,6 +266,7 @@ def test_warming_compiles_everything() -> None:
     assert [len(kernel.signatures) for kernel in compiled] == before
 
 
+@compiled_only
 def test_a_hot_entity_is_dropped_in_shares() -> None:
     """Of many rows those beyond the horizon go together, at most a sixteenth later; no number tells."""
     history, rows = EntityHistory(COUNTED, Bounds(slack=timedelta(0))), 64_000

@@ -22,7 +22,7 @@ from streamscore.core.events.label import label_columns
 from streamscore.core.events.record import Record
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.history.entity_history import Bounds
-from streamscore.core.privacy.pseudonym import Pseudonyms, pseudonymised, why_not
+from streamscore.core.privacy.pseudonym import Pseudonyms, pseudonymised, why_not, wrong_key
 from streamscore.core.scoring.stream_history import StreamHistory
 from tests.support.samples import StubScorer, bundle, by_amount
 
@@ -133,6 +133,20 @@ def test_an_id_that_a_feature_reads_can_have_none() -> None:
     """The model would learn from names."""
     read = replace(TRANSFER, features=FeatureSet((Feature("who", ("sender",), len, "id"),)))  # type: ignore[arg-type]
     assert "sender feeds features" in (why_not(read) or "")
+
+
+def test_half_of_a_surrogate_pair_has_a_pseudonym() -> None:
+    """An id that no encoding can write has a name all the same, another than what looks like it."""
+    found = NAMES.named(["\ud800", "\ud801", "?"], whole=False)
+    assert len(set(found)) == 3
+
+
+def test_names_of_another_key_are_told() -> None:
+    """What was kept under one key's names, or under none, says so wherever another is in force."""
+    assert wrong_key("a", "a") is wrong_key(None, None) is None
+    assert wrong_key(None, "a") == "its entities go by their ids, and pseudonyms.key is set"
+    assert wrong_key("a", None) == "its entities go by pseudonyms, and pseudonyms.key is not set"
+    assert wrong_key("a", "b") == "its entities go by pseudonyms of another key than pseudonyms.key"
 
 
 def entries(rows: list[tuple[int, int, int, int]]) -> list[Entry]:

@@ -81,3 +81,27 @@ def test_a_code_is_told_by_what_it_stands_for() -> None:
     assert change(before, now, TRANSACTION.codes(country)) == "it is DE in 100.0% of events, was in 90.0%"
     amount = next(feature for feature in TRANSACTION.features.features if feature.name == "amount")
     assert change(before, now, TRANSACTION.codes(amount)) == "it is 1 in 100.0% of events, was in 90.0%"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        ([1.0, 2.0], [np.nan, np.nan], "it is missing in 100.0% of events, was in 0.0%"),
+        ([np.nan, np.nan], [1.0, 1.0], "it is not missing in 100.0% of events, was in 0.0%"),
+        (list(range(100)), [-5.0] * 10, "it is below 9.9 in 100.0% of events, was in 10.0%"),
+        (list(range(100)), [500.0] * 10, "it is at least 89.1 in 100.0% of events, was in 10.0%"),
+        (list(range(100)), [15.0] * 10, "it is from 9.9 to 19.8 in 100.0% of events, was in 10.0%"),
+        ([0.0] * 50 + list(range(1, 51)), [0.0] * 10, "it is 0 in 100.0% of events, was in 50.0%"),
+    ],
+)
+def test_a_change_is_told_by_where_values_went(was: list[float], now: list[float], words: str) -> None:
+    """The bin that gained most is named by its edges, by its one value, or as missing."""
+    before = histogram(np.array(was), edges(np.array(was)))
+    assert change(before, histogram(np.array(now), before.edges)) == words
+
+
+def test_a_code_is_named_in_words() -> None:
+    """A value that stands for a category is called what the category is called."""
+    before = histogram(np.array([1.0] * 5 + [2.0] * 5), edges(np.array([1.0] * 5 + [2.0] * 5)))
+    told = change(before, histogram(np.array([2.0] * 10), before.edges), {2: "online"})
+    assert told == "it is online in 100.0% of events, was in 50.0%"
