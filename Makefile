@@ -27,7 +27,7 @@ endif
 .PHONY: help demo test lint coverage bench bench-gpu evidence lock clean
 
 help:  ## what can be made
-	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/^test-%/test-ROOM/' | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/cpu.done  ## see it work: an embedded broker, a stream, a first model, a live view
 	@$(BIN)/streamscore demo $(ARGS)
@@ -45,11 +45,12 @@ test-%: $(VENV)/dev.done  ## the tests of one room, e.g. make test-history, in s
 	test -n "$$files" || { echo "no test's path contains '$*'; rooms are the folders of tests/unit"; exit 2; }; \
 	$(BIN)/python -m pytest -q $$files
 
-lint: $(VENV)/dev.done  ## ruff, mypy, import contracts
+lint: $(VENV)/dev.done  ## ruff, mypy, import contracts, the site of the docs
 	@echo "== lint"
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
+	@$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 coverage: $(VENV)/dev.done  ## branch coverage of streamscore/core, numba's compiler off: at least 98 %
 	@echo "== coverage of the core"

@@ -78,7 +78,9 @@ def test_a_decimal_is_read_as_written() -> None:
     assert read("amount", Decimal("0.1")) == 0.1
 
 
-@pytest.mark.parametrize("value", [object(), 1j, [1], {"a": 1}, "\ud800", b"\xff", timedelta(1)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [object(), 1j, [1], {"a": 1}, "\ud800", b"\xff", timedelta(1)], ids=lambda value: type(value).__name__
+)
 def test_what_no_field_takes_is_refused_alone(value: Any) -> None:
     """A value that JSON or the field does not know makes a dead letter of its row, and never an exception."""
     assert read("amount", value).reason == "wrong_type"
