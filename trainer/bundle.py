@@ -117,7 +117,7 @@ def _data_of(rows: Scaled) -> dict[str, Any]:
     data, parts = rows.data, rows.parts
     first, last = (dataset.at(time) for time in data.times[[0, -1]])
     return {
-        "split": parts.how,
+        "split": parts.description,
         "train": len(parts.train),
         "validation": len(parts.validation),
         "test": len(parts.test),
@@ -177,7 +177,7 @@ def files_of(event_type: EventType, rows: Scaled, trained: FittedModel) -> dict[
     test = rows.parts.test
     positives_first = test[np.argsort(~rows.data.labels[test], kind="stable")]
     chosen = np.concatenate([positives_first[: GOLDEN_ROWS // 2], positives_first[-GOLDEN_ROWS // 2 :]])
-    events = dataset.wire_events(event_type, rows.data.events.taken(np.unique(chosen)))
+    events = dataset.wire_events(event_type, rows.data.events.take(np.unique(chosen)))
     matrix = golden_matrix(event_type, event_type.features, events)
     scorer = KerasScorer(trained.network, trained.scaler, trained.calibration)
     return {

@@ -1,4 +1,4 @@
-"""What a trainer that runs unattended says of itself to Prometheus."""
+"""The Prometheus metrics of a trainer that runs unattended."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -9,13 +9,22 @@ class TrainerMetrics:
     def __init__(self) -> None:
         r = self.registry = CollectorRegistry()
         self.success_at = Gauge(
-            "streamscore_training_last_success_seconds", "Time of the last run that ended", registry=r
+            "streamscore_training_last_success_seconds",
+            "Unix time at which the last successful run started",
+            registry=r,
         )
-        self.duration = Gauge("streamscore_training_duration_seconds", "Time that the last run took", registry=r)
-        self.running = Gauge("streamscore_training_running", "1 while a run is under way", registry=r)
-        self.rows = Gauge("streamscore_training_rows", "Events of the last run", ["part"], registry=r)
+        self.duration = Gauge(
+            "streamscore_training_duration_seconds", "Seconds that the last run took, failed runs included", registry=r
+        )
+        self.running = Gauge("streamscore_training_running", "1 while a run is in progress, else 0", registry=r)
+        self.rows = Gauge(
+            "streamscore_training_rows",
+            "Events of each part in the last successful run, and its positives",
+            ["part"],
+            registry=r,
+        )
         self.figure = Gauge(
-            "streamscore_training_figure", "What the last candidate reached on its test part", ["figure"], registry=r
+            "streamscore_training_figure", "Figures of the last candidate on its test part", ["figure"], registry=r
         )
         self.verdicts = Counter("streamscore_training_verdicts", "Candidates by verdict", ["verdict"], registry=r)
         self.comparisons = Counter(
@@ -26,7 +35,7 @@ class TrainerMetrics:
         )
         self.comparison = Gauge(
             "streamscore_training_comparison",
-            "What the last one found: answered, positives, waiting, and the difference in average precision, low, high",
+            "Last comparison: events answered, positives, waiting; difference in average precision with its interval",
             ["figure"],
             registry=r,
         )
@@ -38,9 +47,12 @@ class TrainerMetrics:
             registry=r,
         )
         self.drift_looks = Counter(
-            "streamscore_training_drift_looks", "Looks for drift by what was found", ["found"], registry=r
+            "streamscore_training_drift_looks", "Searches for drift by outcome", ["found"], registry=r
         )
-        # Born at 0: a counter that appears with its first event hides it from increase().
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Create each label now: increase() does not see the first event of a counter that appears with it."""
         for verdict in ("promote", "shadow", "reject"):
             self.verdicts.labels(verdict)
             self.comparisons.labels(verdict)

@@ -1,4 +1,4 @@
-"""One training run, told in order: dataset → split → scaler → fit → calibrate → evaluate → bundle → report → alias."""
+"""One training run, in order: dataset → split → scaler → fit → calibrate → evaluate → bundle → report → alias."""
 
 import tempfile
 from collections.abc import Callable
@@ -64,25 +64,27 @@ def check(event_type: EventType, settings: TrainingSettings) -> None:
         needed("xgboost")
 
 
-def train_once(source: Source, job: Job, told: Progress) -> Manifest:
+def train_once(source: Source, job: Job, progress: Progress) -> Manifest:
     """Train on an archive and add the bundle to the store, once it loads as a worker would load it.
 
     A failed run leaves the store as it was.
     """
     check(job.event_type, job.settings)
-    job.store.alias("champion")  # a store that cannot be read is told now, not after the fit
-    told.say(f"reading {source.url}")
+    job.store.alias("champion")  # an unreadable store fails the run now, not after hours of fitting
+    progress.say(f"reading {source.url}")
     with tempfile.TemporaryDirectory() as folder:
         which = dataset.Which.of(source.rows, job.settings)
-        data = dataset.read(source.url, job.event_type, Path(folder), told.say, which)
-        return _kept(job.store, *_trained(data, job, told))
+        data = dataset.read(source.url, job.event_type, Path(folder), progress.say, which)
+        return _kept(job.store, *_trained(data, job, progress))
 
 
-def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest, dict[str, bytes]]:
+def _trained(data: dataset.Dataset, job: Job, progress: Progress) -> tuple[Manifest, dict[str, bytes]]:
     """A bundle that was loaded as a worker would load it, and judged."""
     event_type, settings = job.event_type, job.settings
     parts = dataset.split(data, event_type, settings)
-    told.say(f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.how}")
+    progress.say(
+        f"{len(data.labels):,} labelled events, {int(data.labels.sum()):,} positive, split {parts.description}"
+    )
     some = (evenly_spaced(parts.train, FITTED), evenly_spaced(parts.validation, LOOKED_AT))
     learn, choose = ((data.matrix[rows], data.labels[rows]) for rows in some)
     if not with_values(learn[0]).any():
@@ -91,12 +93,12 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     user_network.check(scaler, settings)
     rows = Scaled(data, parts, scaler)
     if trees := settings.teacher.trees:
-        told.say(f"growing {FORESTS} forests of {trees} trees, which teach the network")
-    told.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
+        progress.say(f"growing {FORESTS} forests of {trees} trees, which teach the network")
+    progress.say(f"fitting the {settings.preset} network on {len(parts.train):,} events")
     choosing = rows.part(parts.validation)
-    network = fitted(rows.part(parts.train), choosing, settings, told.epoch)
+    network = fitted(rows.part(parts.train), choosing, settings, progress.epoch)
     trained = FittedModel(network, scaler, calibrate(logits(network, choosing), choosing.labels))
-    told.say("judging it beside the baselines and the champion")
+    progress.say("judging it beside the baselines and the champion")
     found = scored(event_type, rows, trained, settings)
     manifest = manifest_of(event_type, rows, trained, found, settings, job.now)
     files = files_of(event_type, rows, trained)
@@ -104,7 +106,7 @@ def _trained(data: dataset.Dataset, job: Job, told: Progress) -> tuple[Manifest,
     candidate = Candidate(rows, trained, bundle, sum(map(len, files.values())))
     judgement = {"importance": importance(candidate), "judgement": judged(candidate, job.store, settings)}
     manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **judgement}})
-    told.say("writing its report")
+    progress.say("writing its report")
     report = page(manifest, plots.drawn(manifest, found))
     return manifest, {**files, CARD: card(manifest).encode(), REPORT: report}
 

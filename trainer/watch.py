@@ -111,7 +111,7 @@ def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest |
     finally:
         metrics.running.set(0)
         metrics.duration.set(time.monotonic() - begun)
-    _tell(metrics, manifest, now)
+    _record(metrics, manifest, now)
     judgement = manifest.metrics["judgement"]
     reasons = "; ".join(filter(None, (*judgement["reasons"], why)))
     log.info("%s: %s, %s: %s", manifest.version, judgement["verdict"], alias or "no alias", reasons)
@@ -144,7 +144,7 @@ def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
     metrics.comparisons.labels(found.verdict).inc()
     for name, value in found.figures.items():
         metrics.comparison.labels(name).set(value)
-    log.info("%s beside %s: %s", found.challenger, found.champion, found.said(promoted))
+    log.info("%s beside %s: %s", found.challenger, found.champion, found.summary(promoted))
     return found.open and readable(what.store)
 
 
@@ -163,7 +163,7 @@ def _rows(what: Watch, now: datetime) -> Rows:
     return Rows(since=now - timedelta(what.settings.window_days) - what.event_type.maturity - what.every - horizon)
 
 
-def _tell(metrics: TrainerMetrics, manifest: Manifest, now: datetime) -> None:
+def _record(metrics: TrainerMetrics, manifest: Manifest, now: datetime) -> None:
     metrics.success_at.set(now.timestamp())
     metrics.verdicts.labels(manifest.metrics["judgement"]["verdict"]).inc()
     for part in ("train", "validation", "test", "positives"):

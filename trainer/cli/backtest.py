@@ -77,8 +77,8 @@ def _one(asked: Asked, table: "Table", name: str) -> None:
     judged, metric = _judged(asked, table)
     ahead = results.leads(table, judged, metric)
     results.write(table, judged, ahead, asked.out / name)
-    told = [*results.lines(table, judged, metric), "", *results.in_words(table, ahead, metric), ""]
-    click.echo("\n".join(told))
+    report = [*results.lines(table, judged, metric), "", *results.in_words(table, ahead, metric), ""]
+    click.echo("\n".join(report))
 
 
 def _judged(asked: Asked, table: "Table") -> tuple[Sequence["Judged"], str]:

@@ -27,4 +27,4 @@ def compare(archive: str, event_type: str, store: str, values: tuple[str, ...]) 
     if found is None:
         say(f"there is no challenger of {chosen.name} beside a champion")
     else:
-        say(f"{found.challenger} beside {found.champion}: {found.said(promoted)}")
+        say(f"{found.challenger} beside {found.champion}: {found.summary(promoted)}")

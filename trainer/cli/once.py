@@ -53,13 +53,13 @@ def once(
         promote="always" if promote else "gates",
         progress=Progress(say, say_epoch),
     )
-    _tell(trained, chosen.name)
+    _print(trained, chosen.name)
     if report:
         say(f"its report is {exported(trained.store.read(trained.manifest.version), report)[0]}")
     _doubt(trained)
 
 
-def _tell(trained: "Trained", event_type: str) -> None:
+def _print(trained: "Trained", event_type: str) -> None:
     """What came of the training, and how good the model is."""
     metrics = trained.manifest.metrics
     became = f", it is the {trained.alias} of {event_type}" if trained.alias else ""

@@ -26,8 +26,8 @@ from trainer.settings import TrainingSettings
 
 # Fewer positives than this in a part cannot choose an epoch or judge a model.
 LEAST_POSITIVES = 10
-# After how many events it is told how far reading is.
-TOLD_EVERY = 1 << 20
+# Events between two lines of progress while reading.
+PROGRESS_EVERY = 1 << 20
 SECOND = 1_000_000  # µs
 DAY = 86_400 * SECOND
 # Of the whole time; answers to credit take a year, and most archives have no ten.
@@ -68,12 +68,12 @@ ALL = Which()
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts, and how they were set apart, in words."""
+    """Row numbers of the three parts, and a sentence on how they were split."""
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    how: str
+    description: str
 
 
 def read(
@@ -147,7 +147,7 @@ def _mature(
         matrix = event_type.features.matrix(history.following(found), len(old))
         yield _AsOf(chunk.events.filter(old), found["occurred_at"][old], matrix[old])
         seen += len(old)
-        if seen // TOLD_EVERY > (seen - len(old)) // TOLD_EVERY:
+        if seen // PROGRESS_EVERY > (seen - len(old)) // PROGRESS_EVERY:
             on_progress(f"{seen:,} of {counts.events:,} events read")
 
 
@@ -174,7 +174,8 @@ def split(dataset: Dataset, event_type: EventType, settings: TrainingSettings) -
         if positives < LEAST_POSITIVES or rows - positives < LEAST_POSITIVES:
             raise DataError(
                 f"the {name} part has {positives} positives in {rows} events; both kinds need {LEAST_POSITIVES} "
-                f"({parts.how}). It takes more events, larger shares of validation and test, or a smaller gap_days"
+                f"({parts.description}). "
+                "It takes more events, larger shares of validation and test, or a smaller gap_days"
             )
     return parts
 
@@ -192,12 +193,12 @@ def _by_time(dataset: Dataset, event_type: EventType, settings: TrainingSettings
     if not 0 < starts[0] < starts[1]:
         raise DataError("the events do not spread over time; set split: stratified")
     if not ends[0] or ends[1] <= starts[0]:
-        said = f"the events span {whole:.1f} days, too few for parts {_days(days)} apart"
-        raise DataError(f"{said}; set gap_days smaller, or the shares of validation and test larger")
+        problem = f"the events span {whole:.1f} days, too few for parts {_days(days)} apart"
+        raise DataError(f"{problem}; set gap_days smaller, or the shares of validation and test larger")
     rows = np.arange(len(times))
     validation, test = (f"{at(times[start]):%Y-%m-%d %H:%M} UTC" for start in starts)
-    how = f"by time: validation from {validation}, test from {test}, {_days(days)} apart"
-    return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], how)
+    description = f"by time: validation from {validation}, test from {test}, {_days(days)} apart"
+    return Split(rows[: ends[0]], rows[starts[0] : ends[1]], rows[starts[1] :], description)
 
 
 def _days(count: float) -> str:
@@ -219,8 +220,8 @@ def _stratified(dataset: Dataset, settings: TrainingSettings) -> Split:
         train, validation = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=settings.seed)
     except ValueError as error:
         raise DataError(f"the events cannot be split by label: {error}") from None
-    how = f"stratified by label, seed {settings.seed}: for data without time, says nothing of the future"
-    return Split(np.sort(train), np.sort(validation), np.sort(test), how)
+    description = f"stratified by label, seed {settings.seed}: for data without time, says nothing of the future"
+    return Split(np.sort(train), np.sort(validation), np.sort(test), description)
 
 
 def wire_events(event_type: EventType, events: pa.Table) -> list[bytes]:

@@ -19,7 +19,7 @@ class StoredEvents:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def taken(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows in ascending order of their numbers; all columns, or some."""
         group = np.searchsorted(self._starts, rows, side="right") - 1
         parts = [

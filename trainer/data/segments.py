@@ -44,7 +44,7 @@ def check(event_type: EventType, settings: TrainingSettings) -> None:
 
 def groups(events: StoredEvents, rows: np.ndarray, fields: Sequence[str]) -> list[Group]:
     """The groups of rows, int (rows,) in ascending order, by each of the fields; none is empty."""
-    return [group for name in fields for group in _of(name, events.taken(rows, [name])[name].to_pandas())]
+    return [group for name in fields for group in _of(name, events.take(rows, [name])[name].to_pandas())]
 
 
 def _of(name: str, values: pd.Series) -> list[Group]:
@@ -52,18 +52,18 @@ def _of(name: str, values: pd.Series) -> list[Group]:
     if pd.api.types.is_numeric_dtype(values) and len(counts) > VALUES:
         found = _bands(name, values.to_numpy(np.float64))
     else:
-        found = [Group(name, _said(value), (values == value).to_numpy(bool)) for value in counts.index[:VALUES]]
+        found = [Group(name, _text(value), (values == value).to_numpy(bool)) for value in counts.index[:VALUES]]
     # In brackets: a field may have the text.
     return [*found, Group(name, "(missing)", absent)] if absent.any() else found
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     """A value so that no other is said alike; whole numbers beside missing ones come as floats.
 
     What would not be seen, or would steer a terminal, is written as Python writes it.
     """
-    said = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    return said if said.isprintable() else repr(said)
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _bands(name: str, values: np.ndarray) -> list[Group]:

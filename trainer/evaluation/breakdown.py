@@ -13,27 +13,27 @@ from trainer.evaluation.evaluate import Answered, figures, rates
 # Groups of which fewer alerts are expected are shown, but one more or less would change how they compare.
 EXPECTED = 10
 
-Told = dict[str, Any]
+Figures = dict[str, Any]
 
 
-def months(answered: Answered, risks: np.ndarray) -> list[Told]:
+def months(answered: Answered, risks: np.ndarray) -> list[Figures]:
     """The figures of each calendar month (UTC) in which there are events."""
     month = answered.times.astype("datetime64[us]").astype("datetime64[M]")
     return [{"month": str(each), **_apart(answered, risks, month == each)} for each in np.unique(month)]
 
 
-def segments(answered: Answered, risks: np.ndarray, groups: Iterable[Group]) -> list[Told]:
+def segments(answered: Answered, risks: np.ndarray, groups: Iterable[Group]) -> list[Figures]:
     """The figures of each group of rows."""
     return [{"field": g.field, "value": g.value, **_apart(answered, risks, g.rows)} for g in groups]
 
 
-def _apart(answered: Answered, risks: np.ndarray, rows: np.ndarray) -> Told:
-    inside = answered.taken(rows)
+def _apart(answered: Answered, risks: np.ndarray, rows: np.ndarray) -> Figures:
+    inside = answered.take(rows)
     counts = {"events": len(inside.labels), "positives": int(inside.labels.sum())}
     return counts | figures(inside, risks[rows])
 
 
-def fairness(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, groups: Sequence[Group]) -> dict[str, Told]:
+def fairness(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, groups: Sequence[Group]) -> dict[str, Figures]:
     """Of each field, how often its groups are alerted, how often rightly, and how much of theirs is found.
 
     `ratio` is the lowest rate of alerts by the highest, of groups large enough: 1 where all are treated alike.
@@ -43,12 +43,12 @@ def fairness(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, groups: 
     alike = {name: [_treated(labels, risks, chosen, g) for g in groups if g.field == name] for name in fields}
     least = EXPECTED / max(1e-9, float(np.mean(risks >= chosen.review)))
     return {
-        name: {"ratio": _ratio([told["alerted"] for told in treated if told["events"] >= least]), "groups": treated}
+        name: {"ratio": _ratio([group["alerted"] for group in treated if group["events"] >= least]), "groups": treated}
         for name, treated in alike.items()
     }
 
 
-def _treated(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, group: Group) -> Told:
+def _treated(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, group: Group) -> Figures:
     inside = rates(risks[group.rows], chosen, labels[group.rows])
     events, positives = int(group.rows.sum()), int(labels[group.rows].sum())
     return {

@@ -30,7 +30,7 @@ class Answered(NamedTuple):
     times: np.ndarray
     budget: float
 
-    def taken(self, rows: np.ndarray) -> "Answered":
+    def take(self, rows: np.ndarray) -> "Answered":
         return Answered(self.labels[rows], self.times[rows], self.budget)
 
 

@@ -67,12 +67,12 @@ def paid(risks: np.ndarray, labels: np.ndarray, at: Thresholds, wanted: Threshol
 
 def decided(model: Manifest) -> str:
     """What the thresholds are, how they were chosen, and what they do to the test part, in sentences."""
-    at, does, how = model.thresholds, model.metrics["at_thresholds"], model.metrics["thresholds"]["said"]
+    at, does, choice = model.thresholds, model.metrics["at_thresholds"], model.metrics["thresholds"]["said"]
     paying = f" An event of it costs {does['cost']:.5g}." if "cost" in does else ""
     return (
-        f"Reviewed from a risk of {at.review:.5f}, declined from {at.decline:.5f}: {how}. On the test part that alerts "
-        f"on {does['alerted']:.2%} of events and declines {does['declined']:.2%}; of the alerts "
-        f"{does['precision']:.1%} are right, and they hold {does['recall']:.1%} of all positives.{paying}"
+        f"Reviewed from a risk of {at.review:.5f}, declined from {at.decline:.5f}: {choice}. "
+        f"On the test part that alerts on {does['alerted']:.2%} of events and declines {does['declined']:.2%}; "
+        f"of the alerts {does['precision']:.1%} are right, and they hold {does['recall']:.1%} of all positives.{paying}"
     )
 
 

@@ -17,8 +17,8 @@ from streamscore.models.attribution import OF_COLUMNS
 # Into how many numbers a column's waves are mixed, or its pieces.
 MIXED = 4
 # Of each column: how many frequencies, and their spread at the start in waves per unit of a scaled column. On the
-# earlier weeks of trainer/contestants.py a spread of 0.1 lost 0.003 of average precision to 0.3; 0.6, and twice as many
-# waves, changed nothing.
+# earlier weeks of trainer/backtest/models.py a spread of 0.1 lost 0.003 of average precision to
+# 0.3. A spread of 0.6, and twice as many waves, changed nothing.
 WAVES, FREQUENCY = 8, 0.3
 # Of each column: how many pieces. On three of those weeks 8, 12, 16 and 24 brought an untaught network to 0.7521,
 # 0.7526, 0.7520 and 0.7516 of average precision, where waves brought 0.7478.

@@ -79,16 +79,16 @@ def _compiled(train: Part, settings: TrainingSettings) -> Any:
 def _fit(members: Any, train: Part, settings: TrainingSettings, judges: list[Any]) -> None:
     """Every member sees the same batches and its own loss, so that they differ by their starts and what they drop."""
     # The order matters: the averages are swapped in before the epoch is judged.
-    told = keras.callbacks.CallbackList(
+    callbacks = keras.callbacks.CallbackList(
         [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *judges], model=members, epochs=settings.epochs
     )
     random, batch, learn = np.random.default_rng(settings.seed), _batch(train, settings), steps(members)
     for epoch in range(settings.epochs):
-        told.on_epoch_begin(epoch)
+        callbacks.on_epoch_begin(epoch)
         members.reset_metrics()
         for scaled, labels in _ahead(_blocks(train, batch, random)):
             learn(scaled, np.repeat(labels.astype(np.float32)[:, None], settings.members, axis=1), batch)
-        told.on_epoch_end(epoch, {name: float(value) for name, value in members.get_metrics_result().items()})
+        callbacks.on_epoch_end(epoch, {name: float(value) for name, value in members.get_metrics_result().items()})
         if members.stop_training:
             return
 

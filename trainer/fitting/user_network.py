@@ -11,7 +11,7 @@ import numpy as np
 
 from streamscore.core.scoring.bundle import RISK_TOLERANCE, Calibration
 from streamscore.core.scoring.scaler import Scaler
-from streamscore.errors import SettingsError
+from streamscore.errors import SettingsError, first_line
 from streamscore.models.keras_scaler import encode
 from streamscore.models.keras_scorer import KerasScorer, load_network
 from trainer.fitting.boosting import needed
@@ -50,7 +50,7 @@ def _built(scaler: Scaler, own: TrainingSettings) -> Any:
     except SettingsError:
         raise
     except Exception as error:  # a user's function may fail in any way
-        raise SettingsError(f"network {own.preset} cannot be built: {_said(error)}") from error
+        raise SettingsError(f"network {own.preset} cannot be built: {_named(error)}") from error
 
 
 def _serve(name: str, network: Any, scaler: Scaler) -> None:
@@ -60,13 +60,13 @@ def _serve(name: str, network: Any, scaler: Scaler) -> None:
             scorer = KerasScorer(read_back(as_file(network)), scaler, Calibration())
     except Exception as error:  # Keras raises whatever a class made it stumble over
         raise SettingsError(
-            f"network {name} is not of Keras's own layers alone, and a worker loads no other: {_said(error)}"
+            f"network {name} is not of Keras's own layers alone, and a worker loads no other: {_named(error)}"
         ) from error
     try:
         risks, alone = scorer.risks(matrix), scorer.risks(matrix[-1:])[0]
         reasons = scorer.contributions(matrix[:1])
     except Exception as error:  # so does XLA
-        raise SettingsError(f"network {name} cannot be compiled, or has no gradient: {_said(error)}") from error
+        raise SettingsError(f"network {name} cannot be compiled, or has no gradient: {_named(error)}") from error
     if not (np.isfinite(risks).all() and np.isfinite(reasons.values).all()):
         raise SettingsError(f"network {name} gives numbers that are not finite")
     fitted = np.asarray(keras.ops.sigmoid(network(encode(matrix, scaler), training=False)))[:, 0]
@@ -94,5 +94,5 @@ def read_back(content: bytes) -> Any:
         return load_network(str(path))
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"

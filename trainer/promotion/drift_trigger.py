@@ -41,7 +41,7 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
         metrics.drift.labels(each.name).set(each.psi / each.threshold)
     further = [each for each in found.moved if each.psi > each.threshold + known.get(each.name, 0.0)]
     metrics.drift_looks.labels("drift" if further else "none").inc()
-    return _said(newest, further) if further else ""
+    return _reason(newest, further) if further else ""
 
 
 def newest_of(store: ModelStore, now: datetime) -> str | None:
@@ -55,10 +55,10 @@ def _known(newest: Manifest) -> dict[str, float]:
     return features | {RISK: newest.metrics.get("stability", {}).get("validation", {}).get("psi", 0.0)}
 
 
-def _said(newest: Manifest, moved: list[Moved]) -> str:
-    told = [
+def _reason(newest: Manifest, moved: list[Moved]) -> str:
+    sentences = [
         f"{each.name} moved (PSI {each.psi:.2f}, the threshold is {each.threshold:.2f}): {each.said}"
         for each in moved[:NAMED]
     ]
     more = [f"and {len(moved) - NAMED} more"] if len(moved) > NAMED else []
-    return f"events since {newest.version} are not like those that it was trained on: {'; '.join(told + more)}"
+    return f"events since {newest.version} are not like those that it was trained on: {'; '.join(sentences + more)}"

@@ -203,8 +203,8 @@ def _parity(case: Case, settings: GateSettings) -> Gate:
 
 def _latency(case: Case, settings: GateSettings) -> Gate:
     slow = {size: seconds for size, seconds in case.seconds.items() if seconds * 1e6 > settings.microseconds}
-    told = ", ".join(f"{seconds * 1e6:.1f} µs at {size:,}" for size, seconds in case.seconds.items())
-    said = f"an event takes {told or 'a time not measured'} in a batch, {settings.microseconds:g} µs is allowed"
+    measured = ", ".join(f"{seconds * 1e6:.1f} µs at {size:,}" for size, seconds in case.seconds.items())
+    said = f"an event takes {measured or 'a time not measured'} in a batch, {settings.microseconds:g} µs is allowed"
     return Gate("latency", not slow, "reject", said, {f"batch of {n}": s for n, s in case.seconds.items()})
 
 

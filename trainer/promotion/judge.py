@@ -116,7 +116,7 @@ def _risks(champion: Bundle, bundle: Bundle, test: Part) -> np.ndarray:
 def _blocks(candidate: Candidate) -> np.ndarray:
     """Whose each test row is: of its first entity."""
     first = candidate.bundle.event_type.entities[0]
-    column = candidate.rows.data.events.taken(candidate.rows.parts.test, [first])[first]
+    column = candidate.rows.data.events.take(candidate.rows.parts.test, [first])[first]
     return blocks_of(column)
 
 

@@ -48,10 +48,10 @@ class Comparison(NamedTuple):
     @property
     def figures(self) -> dict[str, float]:
         """What there was to judge by, and the difference in average precision where there was enough."""
-        told = {name: float(getattr(self, name)) for name in ("answered", "positives", "waiting")}
-        return told | next((gate["figures"] for gate in self.gates if gate["name"] == "champion"), {})
+        figures = {name: float(getattr(self, name)) for name in ("answered", "positives", "waiting")}
+        return figures | next((gate["figures"] for gate in self.gates if gate["name"] == "champion"), {})
 
-    def said(self, promoted: bool) -> str:
+    def summary(self, promoted: bool) -> str:
         """What became of the challenger and every gate's sentence, in a line."""
         became = "it is the champion" if promoted else "it waits" if self.open else "it stays in shadow"
         return f"{became}; {'; '.join(gate['said'] for gate in self.gates)}; {self.waiting:,} events are too young"

@@ -57,7 +57,7 @@ def sampled(scored: ScoredTest) -> ScoredTest:
         return scored
     some = np.sort(np.random.default_rng(0).choice(rows, DRAWN, replace=False))
     beside = {name: risks[some] for name, risks in scored.baselines.items()}
-    return ScoredTest(scored.answered.taken(some), scored.risks[some], beside)
+    return ScoredTest(scored.answered.take(some), scored.risks[some], beside)
 
 
 def _roc(manifest: Manifest, scored: ScoredTest) -> Plot:

@@ -139,7 +139,7 @@ def test_a_model_is_promoted_over_whom_it_was_judged_beside_alone(
         return what.store.manifest("v2").model_copy(update={"metrics": judgement})
 
     monkeypatch.setattr("trainer.watch.train_once", trained)
-    monkeypatch.setattr("trainer.watch._tell", lambda *_: None)
+    monkeypatch.setattr("trainer.watch._record", lambda *_: None)
     caplog.set_level("INFO")
     assert retrained(what, TrainerMetrics(), MONDAY)
     assert (what.store.alias("champion"), what.store.alias("challenger")) == ("v3", "v2")

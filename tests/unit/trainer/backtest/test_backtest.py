@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from trainer.backtest import models as contestants
+from trainer.backtest import models
 from trainer.cli.main import cli
 
 MODELS = ["network", "xgboost", "lightgbm", "logistic", "dense"]
@@ -116,7 +116,7 @@ def test_k_folds_without_time(tmp_path: Path) -> None:
     arguments = ["backtest", "--protocol", "kfold", "--folds", "3", "--events", str(tmp_path / "events.parquet")]
     more = ["--event-type", "examples.handbook:PUBLISHED", "--out", str(tmp_path), *QUICK]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contestants, "TRIALS", 2)
+        patch.setattr(models, "TRIALS", 2)
         assert CliRunner().invoke(cli, [*arguments, *more], catch_exceptions=False).exit_code == 0
     figures = json.loads((tmp_path / "backtest.json").read_text())
     assert {row["model"] for row in figures} == {"network", "hist_gradient_boosting", "logistic", "dense"}

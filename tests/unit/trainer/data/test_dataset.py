@@ -53,7 +53,7 @@ def read_from(folder: Path, event_type: EventType = TRANSACTION, which: Which = 
 
 
 def ids(data: Dataset) -> list[str]:
-    return data.events.taken(np.arange(len(data.labels)), ["event_id"])["event_id"].to_pylist()
+    return data.events.take(np.arange(len(data.labels)), ["event_id"])["event_id"].to_pylist()
 
 
 def answers(data: Dataset) -> dict[str, bool]:
@@ -230,8 +230,8 @@ def test_time_split_is_cut_between_distinct_times() -> None:
     assert data.times[parts.train].max() < data.times[parts.validation].min()
     assert data.times[parts.validation].max() < data.times[parts.test].min()
     assert sorted([*parts.train, *parts.validation, *parts.test]) == list(range(len(data.times)))
-    assert f"validation from {at(data.times[parts.validation].min()):%Y-%m-%d %H:%M} UTC" in parts.how
-    assert f"test from {at(data.times[parts.test].min()):%Y-%m-%d %H:%M} UTC" in parts.how
+    assert f"validation from {at(data.times[parts.validation].min()):%Y-%m-%d %H:%M} UTC" in parts.description
+    assert f"test from {at(data.times[parts.test].min()):%Y-%m-%d %H:%M} UTC" in parts.description
 
 
 def test_parts_are_as_far_apart_as_answers_take() -> None:
@@ -242,10 +242,10 @@ def test_parts_are_as_far_apart_as_answers_take() -> None:
         for before, after in ((parts.train, parts.validation), (parts.validation, parts.test)):
             apart = (data.times[after].min() - data.times[before].max()) / 86_400e6
             assert gap < apart <= gap + 1
-        assert f"{gap:g} days apart" in parts.how
+        assert f"{gap:g} days apart" in parts.description
     with pytest.raises(DataError, match="set gap_days"):
         split(days(*range(13)), TRANSACTION, TrainingSettings(gap_days=7))
-    assert "7 days apart" in split(days(*range(100)), TRANSACTION, TrainingSettings()).how
+    assert "7 days apart" in split(days(*range(100)), TRANSACTION, TrainingSettings()).description
 
 
 def test_time_split_needs_time() -> None:
@@ -259,8 +259,8 @@ def test_stratified_split_is_said() -> None:
     data, settings = days(0, 0, 0, 0, 0, 0, 0, 0, positive=4), TrainingSettings(split="stratified", test_share=0.3)
     settings = settings.model_copy(update={"validation_share": 0.3, "seed": 9})
     parts, again = split(data, TRANSACTION, settings), split(data, TRANSACTION, settings)
-    assert "stratified by label, seed 9" in parts.how
-    assert "says nothing of the future" in parts.how
+    assert "stratified by label, seed 9" in parts.description
+    assert "says nothing of the future" in parts.description
     for part in (parts.train, parts.validation, parts.test):
         assert data.labels[part].mean() == pytest.approx(0.25, abs=0.02)
     assert np.array_equal(parts.test, again.test)
@@ -270,7 +270,7 @@ def test_stratified_split_is_said() -> None:
 def test_wire_events_are_what_came_in(tmp_path: Path) -> None:
     """Archived transactions become JSON that decodes to the same event again."""
     data = read_from(archive(tmp_path, TRANSACTION, {"a": 0.25, "z": 30}, [("a", True, 3)]), TRANSACTION)
-    entry = decoded(TRANSACTION, wire_events(TRANSACTION, data.events.taken(np.array([0])))[0])
+    entry = decoded(TRANSACTION, wire_events(TRANSACTION, data.events.take(np.array([0])))[0])
     assert entry.event is not None
     assert (entry.event.event_id, entry.event.occurred_at) == ("a", DAY0 + timedelta(hours=6))
     matrix = TRANSACTION.features.matrix(TRANSACTION.columns([entry.event]), 1)

@@ -45,7 +45,7 @@ def test_the_matrix_is_that_of_the_file(
     work = tmp_path / "work"
     work.mkdir()
     data = dataset.read(str(archive), TRANSACTION, work)
-    events = data.events.taken(np.arange(len(data.labels))).to_pandas()
+    events = data.events.take(np.arange(len(data.labels))).to_pandas()
     features.write_features(TRANSACTION, as_of.Source(events_file), tmp_path / "out.parquet", lambda _: None)
     table = pq.read_table(tmp_path / "out.parquet")
     assert 0 < data.cleaned["without_a_mature_label"] == table.num_rows - len(events)

@@ -112,7 +112,7 @@ def test_months_and_segments_are_the_figures_of_their_rows() -> None:
     early = truth.times < FEBRUARY + 28 * DAY
     assert [month["month"] for month in found] == ["2025-02", "2025-03"]
     expected = {"events": early.sum(), "positives": truth.labels[early].sum()}
-    assert found[0] == {"month": "2025-02", **expected, **figures(truth.taken(early), risks[early])}
+    assert found[0] == {"month": "2025-02", **expected, **figures(truth.take(early), risks[early])}
     assert sum(month["events"] for month in found) == 2000
     (segment,) = segments(truth, risks, [Group("channel", "chip", early)])
     assert segment == {"field": "channel", "value": "chip"} | {k: v for k, v in found[0].items() if k != "month"}
@@ -168,7 +168,7 @@ class Held:
     def __init__(self, **columns: Any) -> None:
         self.table = pa.table(columns)
 
-    def taken(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
+    def take(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
         return self.table.select(columns).take(rows)
 
 

@@ -44,7 +44,7 @@ def test_a_student_is_nearly_as_good_and_small() -> None:
     assert abs(student[1] - alone[1]) < 100  # names of layers are counted on
 
 
-def test_what_a_student_is_taught() -> None:
+def test_what_a_student_learns_from() -> None:
     """Its targets lie between label and risk, so their mean is that of the labels; the rows are the same."""
     given = noisy(2)
     labels = given.train.labels
@@ -64,7 +64,7 @@ def narrow(seed: int) -> Lesson:
     return parts(features(), matrix, random.random(16_000) < np.where(inside | beside, 0.6, 0.03))
 
 
-def test_a_network_taught_by_trees_ranks_better() -> None:
+def test_a_network_distilled_from_trees_ranks_better() -> None:
     """Where trees see more, 0.25 of average precision become 0.28; the model is a network like any other."""
     given = narrow(0)
 
@@ -119,7 +119,10 @@ def test_a_teacher_that_is_not_installed_is_told_before_anything_is_read(monkeyp
 
 def test_parameters_without_trees_are_refused() -> None:
     """Nobody believes in a teacher that there is not."""
-    with pytest.raises(SettingsError, match=r"--set teacher: max_depth is of trees, and teacher\.trees says of none"):
+    with pytest.raises(
+        SettingsError,
+        match=r"--set teacher: max_depth is a setting of the teacher's trees, and teacher\.trees is unset",
+    ):
         parsed(("teacher.max_depth=4",))
     with pytest.raises(SettingsError, match=r"--set teacher: teacher has settings of its own: teacher\.trees, teacher"):
         parsed(("teacher=xgboost",))

@@ -85,7 +85,7 @@ def test_a_challenger_that_waits_keeps_its_place(
     manifest = manifest.model_copy(update={"metrics": {"judgement": {"verdict": "shadow", "reasons": []}}})
     monkeypatch.setattr(watching, "challenged", lambda *_: waits)
     monkeypatch.setattr(watching, "train_once", lambda *_: manifest)
-    monkeypatch.setattr(watching, "_tell", lambda *_: None)
+    monkeypatch.setattr(watching, "_record", lambda *_: None)
     assert watching.retrained(what, TrainerMetrics(), NOW) == manifest
     assert what.store.alias("challenger") == challenger
 
