@@ -50,7 +50,7 @@ lint: $(VENV)/dev.done  ## ruff, mypy, import contracts, the site of the docs
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports >/dev/null || { $(BIN)/lint-imports; exit 1; }
-	@$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 coverage: $(VENV)/dev.done  ## branch coverage of streamscore/core, numba's compiler off: at least 98 %
 	@echo "== coverage of the core"
