@@ -11,7 +11,8 @@ from streamscore.errors import BundleError, StoreUnreachable
 
 if TYPE_CHECKING:
     from streamscore.core.scoring.bundle import Manifest
-    from streamscore.models.store import Alias, ModelStore
+    from streamscore.models.bundle_files import Alias
+from streamscore.models.store import ModelStore
 
 ALIASES: "tuple[Alias, ...]" = ("champion", "challenger", "previous")
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Bundle
+from streamscore.models.bundle_files import Alias
 from streamscore.models.load import load
-from streamscore.models.store import Alias, ModelStore
+from streamscore.models.store import ModelStore
 
 log = logging.getLogger("streamscore.models")
 

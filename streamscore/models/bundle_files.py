@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from streamscore.errors import BundleError, first_line
 MANIFEST, NETWORK, SCALER, GOLDEN = "manifest.json", "model.keras", "scaler.json", "golden.npz"
 
 
+Alias = Literal["champion", "challenger", "previous"]
 CARD, REPORT = "card.md", "report.html"  # for people; a bundle loads without them
 
 
@@ -50,3 +51,10 @@ def manifest_digest(manifest: Manifest) -> str:
     """The sha256 of everything that a manifest says besides it: thresholds decide, and no other file holds them."""
     said = manifest.model_dump(mode="json", exclude={"digest"})
     return digest(json.dumps(said, sort_keys=True).encode())
+
+
+class BundleReader(Protocol):
+    """What loading asks of a store: where an alias points, and the verified files of a version."""
+
+    def alias(self, name: Alias) -> str | None: ...
+    def read(self, version: str) -> BundleFiles: ...

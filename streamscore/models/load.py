@@ -1,17 +1,12 @@
 """From a bundle in the store to a model that may score: its features, network and golden rows must agree."""
 
-from typing import TYPE_CHECKING
-
 from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Bundle, disagreement
 from streamscore.errors import BundleError
-from streamscore.models.bundle_files import BundleFiles
-
-if TYPE_CHECKING:  # a store loads models itself
-    from streamscore.models.store import ModelStore
+from streamscore.models.bundle_files import BundleFiles, BundleReader
 
 
-def load(store: "ModelStore", version: str, event_type: EventType, device: str) -> Bundle:
+def load(store: BundleReader, version: str, event_type: EventType, device: str) -> Bundle:
     """A verified, warmed bundle. BundleError says what cannot be trusted. Imports the Keras backend."""
     return loaded(store.read(version), event_type, device)
 
@@ -34,7 +29,7 @@ def loaded(files: BundleFiles, event_type: EventType, device: str) -> Bundle:
     return bundle
 
 
-def first_champion(store: "ModelStore", event_type: EventType, device: str) -> Bundle:
+def first_champion(store: BundleReader, event_type: EventType, device: str) -> Bundle:
     """The champion to start with; BundleError when there is none, or it cannot be trusted."""
     version = store.alias("champion")
     if version is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,10 +20,8 @@ from streamscore.files.as_of import error_of
 from streamscore.files.frames import HeldRows, Rows, frame_lines, held, index_of
 from streamscore.files.history import History
 from streamscore.files.rows import row_entries
+from streamscore.models.bundle_files import BundleReader
 from streamscore.models.load import first_champion, load
-
-if TYPE_CHECKING:
-    from streamscore.models.store import ModelStore
 
 
 class EventScore(NamedTuple):
@@ -187,7 +185,7 @@ def _row(entry: Entry, score: Score | None, reasons: bool, features: bool) -> tu
     return (score.risk, score.decision, None, *why, *[score.features] * features)
 
 
-def model_of(store: "ModelStore", event_type: EventType, version: str, device: str) -> Model:
+def model_of(store: BundleReader, event_type: EventType, version: str, device: str) -> Model:
     """The model of a version or an alias. BundleError when there is none, or it cannot be trusted."""
     if version == "champion":
         return Model(first_champion(store, event_type, device))

@@ -26,14 +26,22 @@ from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.bundle import Manifest
 from streamscore.errors import BundleError, StoreUnreachable, first_line
 from streamscore.files.storage import open_url, reason
-from streamscore.models.bundle_files import GOLDEN, MANIFEST, NETWORK, SCALER, BundleFiles, digest, manifest_digest
+from streamscore.models.bundle_files import (
+    GOLDEN,
+    MANIFEST,
+    NETWORK,
+    SCALER,
+    Alias,
+    BundleFiles,
+    digest,
+    manifest_digest,
+)
 from streamscore.models.lock import locked
 from streamscore.registry import find_event_type
 
 if TYPE_CHECKING:
     from streamscore.models.model import Model
 
-Alias = Literal["champion", "challenger", "previous"]
 Device = Literal["auto", "cpu", "gpu"]
 log = logging.getLogger("streamscore.store")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

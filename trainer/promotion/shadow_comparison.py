@@ -16,7 +16,8 @@ from streamscore.archive.read import Archive, Rows
 from streamscore.archive.shadow import shadowed
 from streamscore.core.events.event_type import EventType
 from streamscore.errors import BundleError, StoreUnreachable
-from streamscore.models.store import Alias, ModelStore
+from streamscore.models.bundle_files import Alias
+from streamscore.models.store import ModelStore
 from trainer.data.ordered import ANSWER, ReadCounts, answered
 from trainer.evaluation.bootstrap import blocks_of
 from trainer.evaluation.thresholds import expected_alerts
