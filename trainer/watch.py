@@ -1,6 +1,6 @@
-"""Retraining unattended: one run at a time, on a schedule and on drift; one that fails leaves everything as it was.
+"""Unattended retraining on a schedule and on drift, one run at a time. A failed run changes nothing.
 
-Every day, and before each run, a challenger in shadow is compared with the champion.
+A challenger in shadow is compared with the champion every day, and before each run.
 """
 
 import logging
@@ -22,17 +22,18 @@ from trainer.promotion.shadow_comparison import compared, readable, settle
 from trainer.run import Job, Progress, Source, train_once
 from trainer.settings import TrainingSettings
 
-# Between two looks whether a run is due, and after a run that failed.
+# Seconds between two checks whether a run is due, and seconds of waiting after a failed run.
 LOOK_SECONDS, AGAIN_SECONDS = 5.0, 600.0
-# Between two comparisons: the more often one looks, the likelier chance alone promotes.
+# Between two comparisons: the more often a challenger is compared, the likelier chance alone promotes it.
 COMPARE_EVERY = timedelta(days=1)
 
 log = logging.getLogger("trainer.watch")
 
 
 class Watch(NamedTuple):
-    """What is retrained: of which archive, into which store, by which settings, how often, and how often it looks
-    for drift, None for never.
+    """What is retrained: the archive, event type, store and settings, and the time between two runs.
+
+    `drift_every` is the time between two checks for drift, None for no checks.
     """
 
     url: str
@@ -53,9 +54,9 @@ class Looks(NamedTuple):
 def watch(
     what: Watch, metrics: TrainerMetrics, clock: Callable[[], datetime], stopped: Callable[[float], bool]
 ) -> None:
-    """Retrain until stopped; `stopped` waits so many seconds and says whether to stop.
+    """Retrain until stopped; `stopped` waits that many seconds and returns whether to stop.
 
-    Whatever goes wrong in a turn is said and counted, and tried again after a while.
+    Any error is logged and counted, and the turn is tried again after 10 minutes.
     """
     looks, wait = Looks(*[datetime.min.replace(tzinfo=UTC)] * 2), 0.0
     while not stopped(wait):
@@ -67,7 +68,7 @@ def watch(
 
 
 def _turn(what: Watch, metrics: TrainerMetrics, now: datetime, looks: Looks) -> tuple[float, Looks]:
-    """One look at what is due; how long to wait for the next, and what is due then."""
+    """Do what is due; return the seconds to wait, and the times of the next comparison and drift check."""
     if due(what, now):
         return LOOK_SECONDS if retrained(what, metrics, now) else AGAIN_SECONDS, looks
     if now >= looks.compare_at:
@@ -81,13 +82,13 @@ def _turn(what: Watch, metrics: TrainerMetrics, now: datetime, looks: Looks) -> 
 
 
 def due(what: Watch, now: datetime) -> bool:
-    """Whether the newest bundle, whatever became of it, is as old as it may be. BundleError of the store."""
+    """Whether the newest bundle, whatever its verdict, is older than the schedule allows. Raises BundleError."""
     version = newest_of(what.store, now)
     return version is None or now - what.store.manifest(version).trained_at >= what.every
 
 
 def followed(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
-    """Look for drift, and retrain where there is some; whether both went well."""
+    """Check for drift and retrain when there is some; return whether both succeeded."""
     why = drifted(what.url, what.event_type, what.store, metrics, now)
     if why:
         log.info("retraining before its day: %s", why)
@@ -96,7 +97,7 @@ def followed(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
 
 
 def retrained(what: Watch, metrics: TrainerMetrics, now: datetime) -> Manifest | None:
-    """One run, told to metrics and log; None when it failed."""
+    """One run, recorded in metrics and log; None when it failed."""
     metrics.running.set(1)
     begun = time.monotonic()
     try:
@@ -128,10 +129,10 @@ def _by_the_day(what: Watch, metrics: TrainerMetrics, now: datetime) -> None:
 
 
 def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
-    """Compare the challenger with the champion, and promote it if it may be; whether it waits for more answers.
+    """Compare the challenger with the champion and promote it if the gates allow; return whether it waits for labels.
 
-    A comparison that fails is said and counted, and leaves everything as it was: who waits goes on waiting, but for a
-    challenger that cannot be read, or that stands beside a champion that cannot be.
+    A failed comparison is logged and counted, and changes nothing. The challenger goes on waiting, unless it or the
+    champion cannot be read.
     """
     try:
         found = compared(what.url, what.event_type, what.store, what.settings)
@@ -149,14 +150,14 @@ def challenged(what: Watch, metrics: TrainerMetrics, now: datetime) -> bool:
 
 
 def _failed(metrics: TrainerMetrics, what: str, error: Exception) -> None:
-    """An error that can be expected is a sentence; of any other the log has where it came from."""
+    """Count and log a failure: an expected error as one sentence, any other with its traceback."""
     metrics.failures.inc()
     expected = isinstance(error, StreamScoreError | MemoryError)
     log.error("%s: %s", what, error if expected else f"{type(error).__name__}: {error}", exc_info=not expected)
 
 
 def _rows(what: Watch, now: datetime) -> Rows:
-    """With a window, no more of the archive is read than that window's events can know of."""
+    """The rows to read: with a window, only those that the features of the window's events can depend on."""
     if what.settings.window_days is None:
         return Rows()
     horizon = timedelta(microseconds=EntityHistory(what.event_type).horizon)

@@ -30,7 +30,7 @@ LEAST_POSITIVES = 10
 PROGRESS_EVERY = 1 << 20
 SECOND = 1_000_000  # µs
 DAY = 86_400 * SECOND
-# Of the whole time; answers to credit take a year, and most archives have no ten.
+# Share of the whole time. Labels of credit take a year to mature, and most archives have fewer than ten years.
 LONGEST_GAP = 0.1
 
 OnProgress = Callable[[str], None]
@@ -40,7 +40,7 @@ OnProgress = Callable[[str], None]
 class Dataset:
     """Labelled events in time order: float32 (rows, features), bool (rows,), int64 (rows,) µs since 1970, as archived.
 
-    `cleaned` says what was left out, `versions` which version of each table was read.
+    `cleaned` counts the events that were left out, `versions` names the version of each table that was read.
     """
 
     matrix: np.ndarray
@@ -52,7 +52,7 @@ class Dataset:
 
 
 class Which(NamedTuple):
-    """Which rows are read, and for how long before the newest mature event they are learnt from."""
+    """The rows to read, and the length of the training window before the newest mature event."""
 
     rows: Rows = EVERY
     window: timedelta | None = None
@@ -110,7 +110,7 @@ def read(
 
 
 class _Part(NamedTuple):
-    """What stays in memory of some rows: labels, times, and how many values of each feature are missing."""
+    """The part of some rows that stays in memory: labels, times, and the count of missing values per feature."""
 
     labels: np.ndarray
     times: np.ndarray

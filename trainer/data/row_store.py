@@ -1,4 +1,4 @@
-"""Rows of a dataset on disk: what is larger than memory is written as it comes, and read where it is needed."""
+"""Rows of a dataset on disk: a dataset larger than memory is written as it arrives and read in parts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 class StoredEvents:
-    """Events as they were archived, by their row number."""
+    """Archived events, read by row number."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path)
@@ -20,7 +20,7 @@ class StoredEvents:
         return int(self._starts[-1])
 
     def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows in ascending order of their numbers; all columns, or some."""
+        """The rows with these ascending numbers; all columns, or those named."""
         group = np.searchsorted(self._starts, rows, side="right") - 1
         parts = [
             self._file.read_row_group(int(number), columns).take(rows[group == number] - self._starts[number])
@@ -30,7 +30,7 @@ class StoredEvents:
 
 
 class RowWriter:
-    """Rows on their way to disk: events, and beside them float32 (rows, width)."""
+    """Write rows to disk: events, and a feature matrix float32 (rows, width) beside them."""
 
     def __init__(self, folder: Path, schema: pa.Schema, width: int) -> None:
         self._folder, self._width, self._rows = folder, width, 0
@@ -51,7 +51,7 @@ class RowWriter:
         self._matrix.close()
 
     def read(self) -> tuple[StoredEvents, np.ndarray]:
-        """What was written, once it is closed; the matrix is mapped: it takes no more memory than there is to spare."""
+        """The written rows, once the writer is closed. The matrix is memory-mapped and takes only free memory."""
         shape = (self._rows, self._width)
         mapped = np.memmap(self._folder / "matrix", np.float32, "r", shape=shape) if self._rows else np.empty(shape)
         return StoredEvents(self._folder / "rows.parquet"), mapped

@@ -1,4 +1,4 @@
-"""Groups of events by what a field says: its frequent values, or bands of a number, and what is missing."""
+"""Groups of events by the value of a field: its frequent values, or bands of a number, and the missing ones."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from streamscore.errors import SettingsError, did_you_mean
 from trainer.data.row_store import StoredEvents
 from trainer.settings import TrainingSettings
 
-# Values of a field that are groups, the most frequent; a number with more of them falls into so many bands.
+# Each of the 20 most frequent values of a field is a group. A number with more values is cut into 5 bands.
 VALUES, BANDS = 20, 5
 
 
 class Group(NamedTuple):
-    """Rows of which a field says the same: bool (rows,)."""
+    """The rows with one value of a field: bool (rows,)."""
 
     field: str
     value: str
@@ -58,9 +58,9 @@ def _of(name: str, values: pd.Series) -> list[Group]:
 
 
 def _text(value: object) -> str:
-    """A value so that no other is said alike; whole numbers beside missing ones come as floats.
+    """A value as text, unambiguous. Whole numbers in a column with missing values arrive as floats.
 
-    What would not be seen, or would steer a terminal, is written as Python writes it.
+    A text with unprintable characters, which could steer a terminal, is written as Python's repr.
     """
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return text if text.isprintable() else repr(text)

@@ -1,4 +1,4 @@
-"""The same figures apart: by month and by group; whether groups are treated alike, and whether numbers moved."""
+"""Figures by month and by group, fairness between groups, and the shift of distributions."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from streamscore.core.scoring.profile import Profile, edges, histogram, psi, psi
 from trainer.data.segments import Group
 from trainer.evaluation.evaluate import Answered, figures, rates
 
-# Groups of which fewer alerts are expected are shown, but one more or less would change how they compare.
+# Groups with fewer expected alerts are shown but not compared: one alert more or less would change the ratio.
 EXPECTED = 10
 
 Figures = dict[str, Any]
@@ -34,10 +34,10 @@ def _apart(answered: Answered, risks: np.ndarray, rows: np.ndarray) -> Figures:
 
 
 def fairness(labels: np.ndarray, risks: np.ndarray, chosen: Thresholds, groups: Sequence[Group]) -> dict[str, Figures]:
-    """Of each field, how often its groups are alerted, how often rightly, and how much of theirs is found.
+    """For each field, the alert rate, precision and recall of its groups.
 
-    `ratio` is the lowest rate of alerts by the highest, of groups large enough: 1 where all are treated alike.
-    None is what cannot be said: precision without an alert, recall without a positive, a ratio of fewer than two.
+    `ratio` is the lowest alert rate divided by the highest, over groups large enough: 1 when all are treated alike.
+    Undefined figures are None: precision without an alert, recall without a positive, a ratio of fewer than two groups.
     """
     fields = dict.fromkeys(group.field for group in groups)
     alike = {name: [_treated(labels, risks, chosen, g) for g in groups if g.field == name] for name in fields}
@@ -66,11 +66,11 @@ def _ratio(alerted: list[float]) -> float | None:
 
 
 def moved(before: Profile, now: Profile) -> dict[str, float]:
-    """The population stability index, and from which on it is a shift: more than chance, and large enough to matter."""
+    """The population stability index, and its threshold: above it the shift is more than chance and matters."""
     return {"psi": psi(before, now), "threshold": psi_threshold(before, now)}
 
 
 def stable(before: np.ndarray, now: np.ndarray) -> dict[str, float]:
-    """How far risks moved, in bins of those before."""
+    """The shift of risks, in bins of the earlier ones."""
     profile = histogram(before, edges(before))
     return moved(profile, histogram(now, profile.edges))

@@ -1,4 +1,4 @@
-"""Whether what could be learnt since the newest bundle lies otherwise than what that was trained on."""
+"""Drift as a reason to retrain: new mature events compared with the events that the newest bundle was trained on."""
 
 import logging
 from datetime import datetime, timedelta
@@ -14,17 +14,17 @@ from trainer.metrics import TrainerMetrics
 # Features named in a sentence.
 NAMED = 3
 
-# A bundle of a time further ahead is of a clock that was wrong, and would else be the newest until then.
+# A bundle dated further ahead comes from a wrong clock. It would otherwise count as the newest until that time.
 SKEW = timedelta(days=1)
 
 log = logging.getLogger("trainer.watch")
 
 
 def drifted(url: str, event_type: EventType, store: ModelStore, metrics: TrainerMetrics, now: datetime) -> str | None:
-    """Why a model should be trained before its day, in words; empty where nothing drifted, None where looking failed.
+    """The reason to retrain before the schedule; empty without drift, None when the check failed.
 
-    Only events old enough to be learnt from are looked at, those after the last one of the newest bundle. A slow
-    drift, of which that bundle's own test part was already told, is no reason until it went as far again.
+    Only mature events after the last one of the newest bundle are compared. Drift that was already visible in the
+    bundle's own test part triggers a retraining only once the PSI exceeds its earlier value plus the threshold.
     """
     try:
         version = newest_of(store, now) or next(reversed(store.versions()), None)
@@ -34,7 +34,7 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
         found = drift(url, event_type, newest, Rows(until=now - event_type.maturity))
     except (StreamScoreError, MemoryError) as error:
         metrics.drift_looks.labels("failed").inc()
-        log.error("no drift was looked for: %s", error)
+        log.error("drift was not checked: %s", error)
         return None
     known = _known(newest)
     for each in found.moved:
@@ -45,12 +45,12 @@ def drifted(url: str, event_type: EventType, store: ModelStore, metrics: Trainer
 
 
 def newest_of(store: ModelStore, now: datetime) -> str | None:
-    """The newest bundle, whatever became of it; None where there is none but of a time to come."""
+    """The newest bundle, whatever its verdict; None when the store has no bundle of the past."""
     return next((v for v in reversed(store.versions()) if store.manifest(v).trained_at < now + SKEW), None)
 
 
 def _known(newest: Manifest) -> dict[str, float]:
-    """How far features and risks of the bundle's own test part were from its training."""
+    """PSI of each feature, and of the risks, between the bundle's training and its own test part."""
     features = {name: moved["psi"] for name, moved in newest.metrics.get("drift", {}).items()}
     return features | {RISK: newest.metrics.get("stability", {}).get("validation", {}).get("psi", 0.0)}
 

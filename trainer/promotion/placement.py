@@ -1,4 +1,4 @@
-"""Which alias a new bundle earns."""
+"""Give a new bundle its alias: champion, challenger or none."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from streamscore.models.store import ModelStore
 
 
 class Placed(NamedTuple):
-    """The alias that a bundle got, None for none, and why it is not the champion although its verdict was promotion."""
+    """The alias of a bundle, None for none; `why` says why a bundle with the verdict promote is not the champion."""
 
     alias: str | None
     why: str = ""
@@ -17,8 +17,8 @@ class Placed(NamedTuple):
 def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = False) -> Placed:
     """Give a new bundle the alias that its verdict earns: champion, challenger, or none; `promote` overrules it.
 
-    A champion that it was not judged beside is not replaced. While the challenger's place is `taken` by one that waits
-    for its answers, another does not get it.
+    A bundle replaces only the champion that it was judged against. `taken` says that the present challenger still waits
+    for its labels: then it keeps its alias.
     """
     judgement, champion = manifest.metrics["judgement"], store.alias("champion")
     if promote or (judgement["verdict"] == "promote" and champion in (judgement["champion"], manifest.version)):
@@ -39,11 +39,11 @@ def place(store: ModelStore, manifest: Manifest, promote: bool, taken: bool = Fa
 
 
 def _alike(store: ModelStore, champion: str, manifest: Manifest) -> bool:
-    """Whether another bundle has the champion's weights: there is nothing to compare."""
+    """Whether the bundle has the champion's weights to the last bit: then there is nothing to compare."""
     try:
         theirs = store.manifest(champion).metrics.get("weights")
     except StoreUnreachable:
         raise
-    except BundleError:  # a damaged champion keeps nobody from its place
+    except BundleError:  # a damaged champion does not keep a bundle from becoming challenger
         return False
     return theirs is not None and theirs == manifest.metrics.get("weights")

@@ -1,6 +1,6 @@
-"""A challenger in shadow beside the champion: both on the same events, by answers that matured since.
+"""Compare a challenger in shadow with the champion on the same events, by labels that have matured since.
 
-what both said → in the order of time, each event once, with its answer → mature → gates → promoted or not
+shadow scores → in time order, each event once, with its label → mature → gates → promoted or not
 """
 
 import json
@@ -25,15 +25,15 @@ from trainer.promotion.gates import Case, Gate, Verdict, promise, shadow_gates, 
 from trainer.settings import TrainingSettings
 
 PAIR: tuple[Alias, Alias] = ("champion", "challenger")
-# What of a label its answer is made of.
-TOLD = ("event_id", "occurred_at", "label", "labelled_at")
+# The columns of a label that an answer is made from.
+LABEL_COLUMNS = ("event_id", "occurred_at", "label", "labelled_at")
 
 
 class Comparison(NamedTuple):
-    """What became of a challenger, and why, with every gate and its figures.
+    """The result of one comparison: the verdict on a challenger, its reasons, and every gate with its figures.
 
-    `answered` events with a mature answer, `positives` of them; `waiting` are too young. It is `open` while there
-    are too few positives to judge by and more may come.
+    `answered` counts the events with a mature label, `positives` the positives among them, and `waiting` the events
+    that are too young. A comparison is `open` while it has too few positives and more may come.
     """
 
     champion: str
@@ -48,12 +48,12 @@ class Comparison(NamedTuple):
 
     @property
     def figures(self) -> dict[str, float]:
-        """What there was to judge by, and the difference in average precision where there was enough."""
+        """The counts of events, and the difference in average precision when there were enough positives."""
         figures = {name: float(getattr(self, name)) for name in ("answered", "positives", "waiting")}
         return figures | next((gate["figures"] for gate in self.gates if gate["name"] == "champion"), {})
 
     def summary(self, promoted: bool) -> str:
-        """What became of the challenger and every gate's sentence, in a line."""
+        """The outcome and the sentence of every gate, in one line."""
         became = "it is the champion" if promoted else "it waits" if self.open else "it stays in shadow"
         return f"{became}; {'; '.join(gate['said'] for gate in self.gates)}; {self.waiting:,} events are too young"
 
@@ -152,7 +152,7 @@ def _mature(archive: Archive, event_type: EventType, models: tuple[str, str]) ->
     maturity, tally = event_type.maturity // timedelta(microseconds=1), ReadCounts()
     kept = [pa.table({name: pa.array([], pa.bool_() if name == ANSWER else pa.null()) for name in names})]
     if first:
-        labels = archive.labels(TOLD, Rows(since=min(first)))
+        labels = archive.labels(LABEL_COLUMNS, Rows(since=min(first)))
         with tempfile.TemporaryDirectory() as folder:
             for chunk in answered(shadowed(archive, event_type, models), labels, Path(folder), tally):
                 kept.append(chunk.filter(pc.field("at") <= tally.known_until - maturity).select(names))
