@@ -17,13 +17,16 @@ class ArchiveMetrics:
         self._lagging: set[Partition] = set()
         self.read = Counter("streamscore_archive_records", "Records read to be archived", ["topic"], registry=r)
         self.rows = Counter("streamscore_archive_rows", "Rows written", ["table"], registry=r)
-        self.waiting = Gauge("streamscore_archive_waiting_rows", "Rows read and not yet written", registry=r)
+        self.waiting = Gauge("streamscore_archive_waiting_rows", "Rows that are read and not yet written", registry=r)
         self.written_at = Gauge(
-            "streamscore_archive_last_write_seconds", "When rows of a topic were written last", ["topic"], registry=r
+            "streamscore_archive_last_write_seconds",
+            "Unix time at which rows of a topic were last written",
+            ["topic"],
+            registry=r,
         )
         self.failures = Counter(
             "streamscore_archive_write_failures",
-            "Rolls that were not written, and are read again: overtaken by another archiver, or storage unreachable",
+            "Writes that failed, whose records are read again: overtaken by another archiver, or storage unreachable",
             ["reason"],
             registry=r,
         )

@@ -30,7 +30,9 @@ class BinnedValues(Collector):
             "streamscore_feature_values", "Values of features, and risks, by the bins of training", labels=LABELS
         )
         expected = GaugeMetricFamily(
-            "streamscore_feature_expected", "Share of values that a bin had at training", labels=LABELS
+            "streamscore_feature_expected",
+            "Share of a feature's values that fell into a bin at training",
+            labels=LABELS,
         )
         for event_type, binned in list(self._counted.items()):
             of = [event_type, binned.bins.version]

@@ -31,31 +31,36 @@ class Metrics:
             collector(registry=r)
         self.consumed = Counter("streamscore_events_consumed", "Records read from Kafka", ["topic"], registry=r)
         self.scored = Counter("streamscore_events_scored", "Events scored", ["event_type", "decision"], registry=r)
-        self.alerts = Counter("streamscore_alerts", "Alerts raised", ["event_type", "severity"], registry=r)
+        self.alerts = Counter("streamscore_alerts", "Alerts published", ["event_type", "severity"], registry=r)
         self.dead_letters = Counter(
             "streamscore_dead_letters", "Records that could not be scored", ["event_type", "reason"], registry=r
         )
         self.unknown_values = Counter(
-            "streamscore_unknown_values", "Undeclared values of open fields", ["event_type", "field"], registry=r
+            "streamscore_unknown_values",
+            "Values of open fields that are not declared",
+            ["event_type", "field"],
+            registry=r,
         )
         self.ignored_fields = Counter(
-            "streamscore_ignored_fields", "Undeclared fields in events", ["event_type"], registry=r
+            "streamscore_ignored_fields", "Fields in events that are not declared", ["event_type"], registry=r
         )
-        self.rebalances = Counter("streamscore_rebalances", "Assignments and revocations", registry=r)
+        self.rebalances = Counter("streamscore_rebalances", "Assignments and revocations of partitions", registry=r)
         self.partitions = Gauge("streamscore_assigned_partitions", "Partitions this worker scores", registry=r)
         self.lag_messages = Gauge(
             "streamscore_consumer_lag_messages", "Messages not yet read", ["topic", "partition"], registry=r
         )
         self.lag_seconds = Gauge(
             "streamscore_consumer_lag_seconds",
-            "Age of the newest event scored while more are waiting; 0 when none is",
+            "Age of the newest scored event of a topic while more wait to be read; 0 while none waits",
             ["topic"],
             registry=r,
         )
-        self.buffered = Gauge("streamscore_buffered_events", "Events read and not yet scored", registry=r)
+        self.buffered = Gauge("streamscore_buffered_events", "Events that are read and not yet scored", registry=r)
         self.ready = Gauge("streamscore_ready", "1 while the worker can score, as /readyz says", registry=r)
         self.connected = Gauge("streamscore_broker_connected", "1 while a broker answers", registry=r)
-        self.commit_failures = Counter("streamscore_commit_failures", "Commits that Kafka did not take", registry=r)
+        self.commit_failures = Counter(
+            "streamscore_commit_failures", "Commits of offsets that Kafka refused", registry=r
+        )
         self.model = Gauge("streamscore_model_info", "1 for the model in use", ["event_type", "version"], registry=r)
         self.model_failures = Counter(
             "streamscore_model_load_failures", "Bundles that were refused", ["event_type"], registry=r
@@ -68,15 +73,15 @@ class Metrics:
     def _add_histograms(self) -> None:
         self.age = BatchHistogram(
             "streamscore_event_age_seconds",
-            "From the record's Kafka timestamp to the acknowledgement of its outputs",
+            "End-to-end latency: from the record's Kafka timestamp to the acknowledgement of its outputs",
             AGE_BUCKETS,
             "event_type",
         )
         self.stage = BatchHistogram(
-            "streamscore_stage_seconds", "Time a batch spends in a stage", STAGE_BUCKETS, "stage"
+            "streamscore_stage_seconds", "Seconds that a batch spends in a stage", STAGE_BUCKETS, "stage"
         )
         self.batch_size = BatchHistogram("streamscore_batch_events", "Events in a batch", SIZE_BUCKETS, "event_type")
-        self.risk = BatchHistogram("streamscore_risk", "Calibrated risks", RISK_BUCKETS, "event_type")
+        self.risk = BatchHistogram("streamscore_risk", "Calibrated risks of scored events", RISK_BUCKETS, "event_type")
         self.values = BinnedValues()
         for collector in (self.age, self.stage, self.batch_size, self.risk, self.values):
             self.registry.register(collector)
@@ -88,21 +93,29 @@ class Metrics:
         )
         self._history_rows = Counter(
             "streamscore_history_rows",
-            "What became of events and labels in history: folded, too_old, without_room, dropped, late, late_labels …",
+            "Events and labels by what history did with them: folded, too_old, without_room, dropped, late, late_labels …",
             ["event_type", "what"],
             registry=r,
         )
         self._history_entities = Gauge(
-            "streamscore_history_entities", "Entities that have a past", ["event_type", "entity"], registry=r
+            "streamscore_history_entities",
+            "Entities of which history holds events",
+            ["event_type", "entity"],
+            registry=r,
         )
-        self._history_events = Gauge("streamscore_history_events", "Events held in history", by_type, registry=r)
+        self._history_events = Gauge("streamscore_history_events", "Events that history holds", by_type, registry=r)
         self._history_unmatched = Gauge(
-            "streamscore_history_unmatched_labels", "Labels held whose event is not", by_type, registry=r
+            "streamscore_history_unmatched_labels",
+            "Labels that history holds although their event has not arrived",
+            by_type,
+            registry=r,
         )
-        self._history_bytes = Gauge("streamscore_history_bytes", "Memory of history", by_type, registry=r)
+        self._history_bytes = Gauge(
+            "streamscore_history_bytes", "Bytes of memory that history takes", by_type, registry=r
+        )
         self._history_since = Gauge(
             "streamscore_history_complete_since_seconds",
-            "Time from which on no event of any window is missing; 0 when nothing was ever deleted",
+            "Unix time from which history is complete: no event of any window after it is missing; 0 when the topic lost none",
             by_type,
             registry=r,
         )
@@ -111,13 +124,18 @@ class Metrics:
         )
         self._snapshot_at = Gauge(
             "streamscore_history_snapshot_seconds",
-            "Time at which the newest complete snapshot was begun, by this worker or another; 0 before the first",
+            "Unix time at which the newest complete snapshot was begun, by any worker; 0 before the first",
             by_type,
             registry=r,
         )
-        self.left_to_fold = Gauge("streamscore_history_left_to_fold", "Records read for history later", registry=r)
+        self.left_to_fold = Gauge(
+            "streamscore_history_left_to_fold", "Records of the topics that history has not read yet", registry=r
+        )
         self.spread = Gauge(
-            "streamscore_partitions_apart_seconds", "How far partitions are apart in event time", by_type, registry=r
+            "streamscore_partitions_apart_seconds",
+            "Event time between the most and the least advanced partition",
+            by_type,
+            registry=r,
         )
         self._counted: dict[tuple[str, str], int] = {}
 
@@ -125,18 +143,16 @@ class Metrics:
         r, by_type = self.registry, ["event_type"]
         self.shadow = Counter(
             "streamscore_shadow_events",
-            "Events that a challenger was to score: scored, skipped while it was behind, failed when it raised",
+            "Events offered to the challenger: scored, skipped while it was behind, or failed when it raised an error",
             ["event_type", "what"],
             registry=r,
         )
-        self.shadow_lost = Counter(
-            "streamscore_shadow_lost", "Risks of challengers that Kafka did not take", registry=r
-        )
+        self.shadow_lost = Counter("streamscore_shadow_lost", "Risks of challengers that Kafka refused", registry=r)
         self._shadow_model = Gauge(
             "streamscore_shadow_model_info", "1 for the challenger in shadow", ["event_type", "version"], registry=r
         )
         self.shadow_refused = Counter(
-            "streamscore_shadow_load_failures", "Challengers that were refused", by_type, registry=r
+            "streamscore_shadow_load_failures", "Bundles of challengers that were refused", by_type, registry=r
         )
 
     def orders(self, orders: Mapping[str, EventTimeOrder]) -> None:

@@ -91,7 +91,7 @@ class Outputs(_Section):
     alerts: str = Field("alerts", description="topic of alerts, with reasons")
     dead_letters: str = Field("dead-letters", description="topic of records that could not be scored")
     shadow: str | None = Field(
-        None, description="topic of the challenger's risks, beside the champion's; unset, no challenger is asked"
+        None, description="topic of the challenger's risks; no challenger scores while it is unset"
     )
 
     @property
@@ -127,9 +127,9 @@ class Models(_Section):
     """Where bundles are and how often the champion is looked up."""
 
     store: str = Field("models", description="folder or fsspec URL of the model store")
-    poll_seconds: float = Field(5.0, gt=0, le=86_400, description="time between looks at the champion alias, s")
+    poll_seconds: float = Field(5.0, gt=0, le=86_400, description="time between two looks at the aliases, s")
     device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto", description="where the model runs; gpu without one is an error"
+        "auto", description="where the model runs; gpu is an error on a machine without one"
     )
 
 
@@ -137,12 +137,16 @@ class History(_Section):
     """What is kept of the past of customers, terminals and others, for event types that declare it."""
 
     slack_seconds: float = Field(
-        86_400.0, ge=0, le=CENTURY, description="how late an event may come and still be counted right, s"
+        86_400.0, ge=0, le=CENTURY, description="how late an event may arrive and still get exact aggregates, s"
     )
-    max_entities: int = Field(50_000_000, ge=1, description="entities of a kind that are kept")
-    snapshots: str | None = Field(None, description="folder or fsspec URL of snapshots, which make a restart quick")
+    max_entities: int = Field(50_000_000, ge=1, description="largest number of entities per entity key")
+    snapshots: str | None = Field(
+        None, description="folder or fsspec URL of history snapshots, which make a restart quick"
+    )
     snapshot_seconds: float = Field(300.0, ge=1, le=86_400, description="time between two snapshots, s")
-    allow_partial: bool = Field(False, description="score although the topic no longer holds the whole horizon")
+    allow_partial: bool = Field(
+        False, description="score also while history misses events that the topic no longer holds"
+    )
 
 
 class Archive(_Section):
@@ -150,9 +154,13 @@ class Archive(_Section):
 
     url: str = Field("archive", min_length=1, description="folder or URL of the archive's Delta tables")
     group: str = Field("streamscore-archiver", min_length=1, description="consumer group of the archivers")
-    roll_rows: int = Field(500_000, ge=1, le=10_000_000, description="rows of a topic that are written together")
-    roll_bytes: int = Field(256_000_000, ge=1_000, description="bytes of such rows in memory, after which as well")
-    roll_seconds: float = Field(60.0, ge=0, le=86_400, description="longest time that a row waits for others, s")
+    roll_rows: int = Field(
+        500_000, ge=1, le=10_000_000, description="rows of a topic after which they are written together"
+    )
+    roll_bytes: int = Field(
+        256_000_000, ge=1_000, description="bytes of a topic's rows in memory after which they are written"
+    )
+    roll_seconds: float = Field(60.0, ge=0, le=86_400, description="longest time that a row waits to be written, s")
     idle_seconds: float = Field(
         10.0, ge=0, le=86_400, description="time without a record of a topic after which its rows are written, s"
     )
@@ -162,7 +170,8 @@ class Pseudonyms(_Section):
     """Whether the archive and the history know entities by pseudonyms instead of by their ids."""
 
     key: SecretStr | None = Field(
-        None, description="key of the pseudonyms that entity ids have in archive and history; None keeps the ids"
+        None,
+        description="secret key of the pseudonyms that replace entity ids in archive and history; None keeps the ids",
     )
 
     @field_validator("key")
@@ -186,12 +195,12 @@ class Settings(_Section):
     kafka: Kafka = Kafka()
     inputs: Annotated[dict[str, str], Field(min_length=1)] = Field(
         {"transactions": "transaction", "applications": "application"},
-        description="topic: event type; a built-in name, or module:NAME of your own",
+        description="event type of each topic: a built-in name, or module:NAME of your own",
     )
-    labels: dict[str, str] = Field({}, description="topic of labels: the event type that they judge")
+    labels: dict[str, str] = Field({}, description="event type of each topic of labels")
     outputs: Outputs = Outputs()
     publish_features: Literal["off", "alerts", "all"] = Field(
-        "off", description="scores that carry their features: off (none), alerts, or all"
+        "off", description="which scores carry their features: none (off), those above review (alerts), or all"
     )
     history: History = History()
     batch: Batch = Batch()
