@@ -93,7 +93,7 @@ class Metrics:
         )
         self._history_rows = Counter(
             "streamscore_history_rows",
-            "Events and labels by what history did with them: folded, too_old, without_room, dropped, late, late_labels …",
+            "What history did with events and labels: folded, too_old, without_room, dropped, late, late_labels …",
             ["event_type", "what"],
             registry=r,
         )
@@ -115,7 +115,7 @@ class Metrics:
         )
         self._history_since = Gauge(
             "streamscore_history_complete_since_seconds",
-            "Unix time from which history is complete: no event of any window after it is missing; 0 when the topic lost none",
+            "Unix time from which history is complete, so that no window misses an event; 0 when nothing was deleted",
             by_type,
             registry=r,
         )
