@@ -1,7 +1,6 @@
 """Every metric, with its help and unit. Observed once a batch, from arrays: never once an event."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
@@ -10,9 +9,10 @@ from streamscore.core.events.decode import Entry
 from streamscore.core.events.order import EventTimeOrder
 from streamscore.core.events.record import Partition
 from streamscore.core.scoring.pipeline import Outcome
-from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.monitoring.binned_values import BinnedValues
 from streamscore.monitoring.histogram import BatchHistogram
+from streamscore.monitoring.history_metrics import HistoryMetrics
+from streamscore.monitoring.shadow_metrics import ShadowMetrics
 
 # Seconds. Edges at 5, 20 and 100 ms: a local round trip, the batch's age, the interval between commits.
 AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600)
@@ -66,9 +66,18 @@ class Metrics:
             "streamscore_model_load_failures", "Bundles that were refused", ["event_type"], registry=r
         )
         self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
+        self.labels_refused = Counter(
+            "streamscore_labels_refused", "Labels that could not be used", ["event_type", "reason"], registry=r
+        )
+        self.spread = Gauge(
+            "streamscore_partitions_apart_seconds",
+            "Event time between the most and the least advanced partition",
+            ["event_type"],
+            registry=r,
+        )
+        self.history = HistoryMetrics(r)
+        self.shadow = ShadowMetrics(r)
         self._add_histograms()
-        self._add_history()
-        self._add_shadow()
 
     def _add_histograms(self) -> None:
         self.age = BatchHistogram(
@@ -86,75 +95,6 @@ class Metrics:
         for collector in (self.age, self.stage, self.batch_size, self.risk, self.values):
             self.registry.register(collector)
 
-    def _add_history(self) -> None:
-        r, by_type = self.registry, ["event_type"]
-        self.labels_refused = Counter(
-            "streamscore_labels_refused", "Labels that could not be used", ["event_type", "reason"], registry=r
-        )
-        self._history_rows = Counter(
-            "streamscore_history_rows",
-            "What history did with events and labels: folded, too_old, without_room, dropped, late, late_labels …",
-            ["event_type", "what"],
-            registry=r,
-        )
-        self._history_entities = Gauge(
-            "streamscore_history_entities",
-            "Entities of which history holds events",
-            ["event_type", "entity"],
-            registry=r,
-        )
-        self._history_events = Gauge("streamscore_history_events", "Events that history holds", by_type, registry=r)
-        self._history_unmatched = Gauge(
-            "streamscore_history_unmatched_labels",
-            "Labels that history holds although their event has not arrived",
-            by_type,
-            registry=r,
-        )
-        self._history_bytes = Gauge(
-            "streamscore_history_bytes", "Bytes of memory that history takes", by_type, registry=r
-        )
-        self._history_since = Gauge(
-            "streamscore_history_complete_since_seconds",
-            "Unix time from which history is complete, so that no window misses an event; 0 when nothing was deleted",
-            by_type,
-            registry=r,
-        )
-        self._snapshots_failed = Counter(
-            "streamscore_history_snapshot_failures", "Snapshots that could not be made", by_type, registry=r
-        )
-        self._snapshot_at = Gauge(
-            "streamscore_history_snapshot_seconds",
-            "Unix time at which the newest complete snapshot was begun, by any worker; 0 before the first",
-            by_type,
-            registry=r,
-        )
-        self.left_to_fold = Gauge(
-            "streamscore_history_left_to_fold", "Records of the topics that history has not read yet", registry=r
-        )
-        self.spread = Gauge(
-            "streamscore_partitions_apart_seconds",
-            "Event time between the most and the least advanced partition",
-            by_type,
-            registry=r,
-        )
-        self._counted: dict[tuple[str, str], int] = {}
-
-    def _add_shadow(self) -> None:
-        r, by_type = self.registry, ["event_type"]
-        self.shadow = Counter(
-            "streamscore_shadow_events",
-            "Events offered to the challenger: scored, skipped while it was behind, or failed when it raised an error",
-            ["event_type", "what"],
-            registry=r,
-        )
-        self.shadow_lost = Counter("streamscore_shadow_lost", "Risks of challengers that Kafka refused", registry=r)
-        self._shadow_model = Gauge(
-            "streamscore_shadow_model_info", "1 for the challenger in shadow", ["event_type", "version"], registry=r
-        )
-        self.shadow_refused = Counter(
-            "streamscore_shadow_load_failures", "Bundles of challengers that were refused", by_type, registry=r
-        )
-
     def orders(self, orders: Mapping[str, EventTimeOrder]) -> None:
         """Say what is read and not yet scored, by event type, and how far its partitions are apart."""
         self.buffered.set(sum(map(len, orders.values())))
@@ -166,26 +106,6 @@ class Metrics:
         for entry in entries:
             if entry.dead_letter is not None:
                 self.labels_refused.labels(event_type, entry.dead_letter.reason).inc()
-
-    def history(self, history: StreamHistory) -> None:
-        """Say what a history holds, and count what became of its rows since it was said last."""
-        name = history.event_type.name
-        held = history.by_entity
-        self._history_events.labels(name).set(held.events)
-        self._history_bytes.labels(name).set(held.nbytes)
-        self._history_unmatched.labels(name).set(held.unmatched_labels)
-        self._history_since.labels(name).set(history.complete_since)
-        for entity, count in held.entities.items():
-            self._history_entities.labels(name, "+".join(entity)).set(count)
-        for what, count in {**asdict(held.tally), "late": history.late, "late_labels": history.late_labels}.items():
-            self._history_rows.labels(name, what).inc(count - self._counted.get((name, what), 0))
-            self._counted[name, what] = count
-
-    def snapshot(self, event_type: str, begun_at: float | None) -> None:
-        """Say when the newest snapshot was begun (seconds since 1970), or count one that failed."""
-        self._snapshots_failed.labels(event_type).inc(begun_at is None)
-        if begun_at is not None:
-            self._snapshot_at.labels(event_type).set(begun_at)
 
     def batch(self, event_type: str, decisions: Sequence[str], outcome: Outcome) -> None:
         """Count what a batch produced."""
@@ -215,16 +135,6 @@ class Metrics:
         for topic, at in newest.items():
             waiting = any(count for (name, _), count in lags.items() if name == topic)
             self.lag_seconds.labels(topic).set(max(0.0, now - at) if waiting else 0.0)
-
-    def use_challenger(self, event_type: str, version: str | None, previous: str | None) -> None:
-        """Say which challenger is in shadow now, None when there is none."""
-        if previous:
-            self._shadow_model.remove(event_type, previous)
-        for what in ("scored", "skipped", "failed"):
-            self.shadow.labels(event_type, what)  # born at 0, as those of `use_model`
-        self.shadow_refused.labels(event_type)
-        if version:
-            self._shadow_model.labels(event_type, version).set(1)
 
     def use_model(self, event_type: str, version: str, previous: str | None) -> None:
         """Say which model is in use now; the one before it is no longer shown."""

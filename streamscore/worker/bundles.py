@@ -33,7 +33,7 @@ class Challengers:
         self._metrics = metrics
         self._in_use: dict[str, Bundle] = {}
         for name in names:
-            metrics.use_challenger(name, None, None)
+            metrics.shadow.use(name, None, None)
 
     def of(self, name: str) -> Bundle | None:
         """The challenger of an event type; None when there is none, or it is not loaded yet."""
@@ -47,9 +47,9 @@ class Challengers:
         if bundle is not None:
             self._in_use[name] = bundle
         version = bundle.manifest.version if bundle else None
-        self._metrics.use_challenger(name, version, before.manifest.version if before else None)
+        self._metrics.shadow.use(name, version, before.manifest.version if before else None)
         log.info("challenger of %s is now %s", name, version or "none")
 
     def refused(self, name: str) -> None:
         """Count a challenger that cannot be trusted."""
-        self._metrics.shadow_refused.labels(name).inc()
+        self._metrics.shadow.refused.labels(name).inc()

@@ -95,7 +95,7 @@ class CatchUp:
         if history is None:
             history = archived(retained, f"{self._settings.archive.url.rstrip('/')}/{event_type.name}", latest, told)
         if store:
-            done = partial(self._metrics.snapshot, event_type.name)
+            done = partial(self._metrics.history.snapshot, event_type.name)
             done(0.0)
             self._snapshots.append((SnapshotWriter(store, retained.identity, limits.snapshot_seconds, done), history))
         return history
@@ -115,9 +115,9 @@ class CatchUp:
         positions, ends = self._source.positions(), self._source.ends()
         # Of what an open transaction holds back nothing can be folded: it may never be anything.
         positions |= {p: ends[p] for p, at in positions.items() if p in ends and self._source.end_seen.get(p, -1) >= at}
-        self._metrics.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in ends.items()))
+        self._metrics.history.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in ends.items()))
         for history in self._histories:
-            self._metrics.history(history)
+            self._metrics.history.observe(history)
         if self.waiting_for:
             self.waiting_for = self._left_to_fold(positions, ends)
         if time.monotonic() >= self._next_new:

@@ -66,7 +66,7 @@ class Shadow:
             return
         held = self._given - self._taken
         if held and held + events > self._most:
-            self._metrics.shadow.labels(name, "skipped").inc(events)
+            self._metrics.shadow.events.labels(name, "skipped").inc(events)
             return
         self._given += events
         self._waiting.put(Scored(champion, prepared, risks))
@@ -100,18 +100,18 @@ class Shadow:
             for start in range(0, events, ROWS):
                 self._sink.publish(shadow_messages(challenger, batch, risks, now, slice(start, start + ROWS)))
         except Exception as error:  # whatever a model or its features stumble over, the champion scores on
-            self._metrics.shadow.labels(name, "failed").inc(events)
+            self._metrics.shadow.events.labels(name, "failed").inc(events)
             self._tell(
                 "challenger %s of %s failed: %s: %s", challenger.manifest.version, name, type(error).__name__, error
             )
             time.sleep(REST_SECONDS)
         else:
-            self._metrics.shadow.labels(name, "scored").inc(events)
+            self._metrics.shadow.events.labels(name, "scored").inc(events)
             if events >= self._most:
                 time.sleep(RESTS_AFTER_FULL * (time.monotonic() - begun))
 
     def _lost(self, count: int, why: str) -> None:
-        self._metrics.shadow_lost.inc(count)
+        self._metrics.shadow.lost.inc(count)
         self._tell("risks of a challenger were lost: %s", why)
 
     def _tell(self, sentence: str, *values: object) -> None:

@@ -80,9 +80,9 @@ def work(metrics: Metrics) -> None:
         metrics.stage.observe("model", random.random(1) / 100)
         metrics.use_model(event_type, "v1", None)
         metrics.model_failures.labels(event_type).inc()
-        metrics.shadow.labels(event_type, "failed").inc()
-        metrics.shadow_refused.labels(event_type).inc()
-        metrics.snapshot(event_type, None)
+        metrics.shadow.events.labels(event_type, "failed").inc()
+        metrics.shadow.refused.labels(event_type).inc()
+        metrics.history.snapshot(event_type, None)
 
 
 @pytest.fixture(scope="module")
