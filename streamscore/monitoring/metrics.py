@@ -61,11 +61,22 @@ class Metrics:
         self.commit_failures = Counter(
             "streamscore_commit_failures", "Commits of offsets that Kafka refused", registry=r
         )
+        self.history = HistoryMetrics(r)
+        self.shadow = ShadowMetrics(r)
+        self._add_models()
+        self._add_refusals()
+        self._add_histograms()
+
+    def _add_models(self) -> None:
+        r = self.registry
         self.model = Gauge("streamscore_model_info", "1 for the model in use", ["event_type", "version"], registry=r)
         self.model_failures = Counter(
             "streamscore_model_load_failures", "Bundles that were refused", ["event_type"], registry=r
         )
         self.device = Gauge("streamscore_device_info", "1 for the device the models run on", ["device"], registry=r)
+
+    def _add_refusals(self) -> None:
+        r = self.registry
         self.labels_refused = Counter(
             "streamscore_labels_refused", "Labels that could not be used", ["event_type", "reason"], registry=r
         )
@@ -75,9 +86,6 @@ class Metrics:
             ["event_type"],
             registry=r,
         )
-        self.history = HistoryMetrics(r)
-        self.shadow = ShadowMetrics(r)
-        self._add_histograms()
 
     def _add_histograms(self) -> None:
         self.age = BatchHistogram(
