@@ -128,22 +128,20 @@ def scores(
             continue
         scored.append(
             Score(
-                f"{record.topic}-{record.partition}-{record.offset}",
-                event.event_id,
-                event_type.name,
-                entities(event),
-                risk,
-                decision,
-                version,
-                record.topic,
-                record.partition,
-                record.offset,
-                event.occurred_at,
-                now,
-                why.get(row, ()),
-                False,
-                None,
-                complete_since,
+                score_id=f"{record.topic}-{record.partition}-{record.offset}",
+                event_id=event.event_id,
+                event_type=event_type.name,
+                entities=entities(event),
+                risk=risk,
+                decision=decision,
+                model=version,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                occurred_at=event.occurred_at,
+                scored_at=now,
+                reasons=why.get(row, ()),
+                history_complete_since=complete_since,
             )
         )
     return scored
@@ -161,4 +159,6 @@ def alert(score: Score, severity: Severity) -> Alert:
     return Alert(alert_id=score.score_id, severity=severity, **rest)
 
 
+# The two structs are written out in full: the order of their fields is the order on the wire, which a common base
+# would change.
 _SHARED = tuple(name for name in Alert.__struct_fields__ if name in Score.__struct_fields__)

@@ -62,19 +62,19 @@ def shadow_messages(
         event: Any = entry.event  # of each that is valid there is one
         scores.append(
             ShadowScore(
-                f"{record.topic}-{record.partition}-{record.offset}",
-                event.event_id,
-                event_type.name,
-                entities(event),
-                risk,
-                champion_risk,
-                version,
-                before,
-                record.topic,
-                record.partition,
-                record.offset,
-                event.occurred_at,
-                now,
+                score_id=f"{record.topic}-{record.partition}-{record.offset}",
+                event_id=event.event_id,
+                event_type=event_type.name,
+                entities=entities(event),
+                risk=risk,
+                champion_risk=champion_risk,
+                model=version,
+                champion=before,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                occurred_at=event.occurred_at,
+                scored_at=now,
             )
         )
     lines = _encode_lines(scores).split(b"\n")
