@@ -1,0 +1,1 @@
+"""Everything that speaks to Kafka: clients, topics, the source, the sinks and the embedded broker."""

@@ -1,0 +1,1 @@
+"""Bundles: the store that keeps them, loading and verifying them, and the compiled scorer."""

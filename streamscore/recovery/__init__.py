@@ -1,0 +1,1 @@
+"""How a worker gets its history back: from a snapshot, or from the archive."""

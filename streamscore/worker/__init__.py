@@ -1,0 +1,1 @@
+"""The worker: its loop, its parts, and how it starts."""

@@ -1,0 +1,1 @@
+"""Comparing models on a file of labelled events."""

@@ -1,0 +1,1 @@
+"""Labelled rows from the archive: read in order, cleaned, split, and taken in parts."""

@@ -1,0 +1,1 @@
+"""Whether a new model replaces the champion: gates, comparison in shadow, drift."""

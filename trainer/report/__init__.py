@@ -1,0 +1,1 @@
+"""What people read of a training: the card, the page and its plots."""

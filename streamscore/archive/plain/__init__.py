@@ -1,0 +1,1 @@
+"""Plainly written events, read from JSON into columns many at a time."""

@@ -1,0 +1,1 @@
+"""What protects a person: pseudonyms for ids, and finding an id in bytes that could not be read."""
