@@ -27,7 +27,7 @@ from streamscore.kafka.source import KafkaSource
 from streamscore.kafka.start_offsets import Start
 from streamscore.monitoring.probe import Heartbeat
 from streamscore.process import undisturbed
-from streamscore.settings.pseudonyms import naming
+from streamscore.settings.pseudonyms import key_id
 from streamscore.settings.schema import Kafka, Settings
 
 log = logging.getLogger("streamscore.archiver")
@@ -78,7 +78,7 @@ class Archiver:
         self._stopping, self._stop_at, self._last_report = False, float("inf"), 0.0
 
     def _table(self, place: str) -> Table:
-        return Table(f"{self._archive.url.rstrip('/')}/{place}", naming=naming(self._settings))
+        return Table(f"{self._archive.url.rstrip('/')}/{place}", key_id=key_id(self._settings))
 
     def stop(self) -> None:
         """Ask the loop to write what it has read and leave the group. Safe from a signal handler."""

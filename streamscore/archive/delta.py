@@ -45,12 +45,12 @@ class Overtaken(Exception):
 class Table:
     """A table to which each record is appended once. Its schema is that of its rows, and grows by new columns.
 
-    `naming` tells whose pseudonyms its rows hold, None where they hold ids; SettingsError from every method where
+    `key_id` tells whose pseudonyms its rows hold, None where they hold ids; SettingsError from every method where
     those in the table are others.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time, naming: str | None = None) -> None:
-        self.url, self._naming, self._clock = url, naming, clock
+    def __init__(self, url: str, clock: Callable[[], float] = time.time, key_id: str | None = None) -> None:
+        self.url, self._key_id, self._clock = url, key_id, clock
         self._opened: DeltaTable | None = None
 
     def reached(self, partitions: Collection[Partition]) -> dict[Partition, int]:
@@ -122,29 +122,29 @@ class Table:
             mode="ignore",  # another archiver may just have made it
             partition_by=[DATE.name],
             name=Path(self.url).name,
-            configuration=measured | ({NAMING: self._naming} if self._naming else {}),
+            configuration=measured | ({NAMING: self._key_id} if self._key_id else {}),
             raise_if_key_not_exists=False,
         )
         self._opened = self._named(created)
         return self._opened
 
     def _named(self, table: DeltaTable) -> DeltaTable:
-        check_naming(table, self._naming)
+        check_key(table, self._key_id)
         return table
 
 
-def check_naming(table: DeltaTable, naming: str | None) -> None:
+def check_key(table: DeltaTable, key_id: str | None) -> None:
     """SettingsError when a table holds other names of entities than are asked for."""
-    if why := wrong_key(table.metadata().configuration.get(NAMING), naming):
+    if why := wrong_key(table.metadata().configuration.get(NAMING), key_id):
         raise SettingsError(f"{table.table_uri}: {why}")
 
 
 class Snapshot(NamedTuple):
-    """A table at one version, to be read; `naming` tells whose pseudonyms it holds."""
+    """A table at one version, to be read; `key_id` tells whose pseudonyms it holds."""
 
     version: int
     rows: pa.dataset.Dataset
-    naming: str | None
+    key_id: str | None
 
 
 def snapshot(url: str) -> Snapshot | None:

@@ -33,7 +33,7 @@ def erased(settings: Settings, name: str, value: str) -> Iterator[str]:
     places = [place for place in found.known if place.partition("/")[0] in people]
     for place in (place for place in places if not place.endswith("refused")):
         with suppress(DataError):  # of a damaged table, which is told when it is its turn
-            check(found.url(place), names.naming if names else None)
+            check(found.url(place), names.key_id if names else None)
     if names:  # of what could not be read, no bytes are kept
         places = [place for place in places if not place.endswith("refused")]
     elif UNCLAIMED in found.known:

@@ -57,7 +57,7 @@ class Archive:
         self._found = _found(self._folder)
         if not self._found["events"]:
             raise DataError(f"{folder}/events holds neither a Delta table nor .parquet files")
-        if len({found.naming for found in self._found.values() if isinstance(found, Snapshot)}) > 1:
+        if len({found.key_id for found in self._found.values() if isinstance(found, Snapshot)}) > 1:
             raise DataError(
                 f"{folder}: events and labels have pseudonyms of different keys, or only one of them has any"
             )
@@ -105,14 +105,14 @@ def published(archive: Archive, version: str, rows: Rows = EVERY) -> Iterator[np
 
 
 def offsets(
-    folder: str, partitions: Collection[Partition], naming: str | None = None, table: str = "events"
+    folder: str, partitions: Collection[Partition], key_id: str | None = None, table: str = "events"
 ) -> dict[Partition, int]:
     """The next offset of partitions of which a table of an archive holds all before; no others.
 
-    ArchiveUnreachable; SettingsError when its entities go by other names than `naming` tells. An import holds none.
+    ArchiveUnreachable; SettingsError when its entities go by other names than `key_id` tells. An import holds none.
     """
     url = f"{folder}/{table}"
-    return Table(url, naming=naming).reached(partitions) if snapshot(url) else {}
+    return Table(url, key_id=key_id).reached(partitions) if snapshot(url) else {}
 
 
 def columns(event_type: EventType, rows: pa.Table) -> Columns:

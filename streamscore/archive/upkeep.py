@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
-from streamscore.archive.delta import ATTEMPTS, DATE, ZSTD, check_naming, plain, storage
+from streamscore.archive.delta import ATTEMPTS, DATE, ZSTD, check_key, plain, storage
 from streamscore.archive.schemas import COORDINATES
 from streamscore.core.privacy.mention import mentions
 from streamscore.errors import ArchiveUnreachable, DataError
@@ -53,10 +53,10 @@ def children(url: str) -> list[str]:
         return [info.base_name for info in found if info.type == pyarrow.fs.FileType.Directory]
 
 
-def check(url: str, naming: str | None) -> None:
+def check(url: str, key_id: str | None) -> None:
     """SettingsError when a table holds other names of entities than are asked for; ArchiveUnreachable."""
     with storage(url):
-        check_naming(DeltaTable(url), naming)
+        check_key(DeltaTable(url), key_id)
 
 
 def compact(url: str) -> tuple[int, int]:

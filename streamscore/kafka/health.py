@@ -1,4 +1,4 @@
-"""Whether a broker answers, and what Kafka refuses for good: heard from the clients, asked while none does."""
+"""Whether a broker answers, and what Kafka refuses for good: reported by the clients, and asked during an outage."""
 
 import logging
 import time
@@ -32,12 +32,12 @@ class Health:
             self._failure = error
 
     def raise_failure(self) -> None:
-        """BrokerError when a client was told something that no waiting will mend."""
+        """BrokerError when a broker refused a client for good."""
         if self._failure:
             raise BrokerError(f"Kafka refuses: {self._failure.str()}")
 
     def raise_if_fatal(self, error: KafkaError) -> None:
-        """BrokerError when no waiting will mend an error."""
+        """BrokerError when an error is for good: waiting does not mend it."""
         if error.fatal() or error.code() in FATAL_CODES:
             raise BrokerError(f"Kafka refuses: {error.str()}")
 

@@ -17,7 +17,7 @@ log = logging.getLogger("streamscore.kafka")
 
 
 class Reader:
-    """Partitions that are read, wherever their group stands. Used from one thread."""
+    """Partitions that are read, whatever the group has committed. Used from one thread."""
 
     def __init__(self, kafka: Kafka, health: Health) -> None:
         self._group, self._health = kafka.group, health

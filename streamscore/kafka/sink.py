@@ -102,7 +102,7 @@ class KafkaSink:
 def shortened(message: Message) -> Message | None:
     """A dead letter less its longest part, its value, key or own headers; None when there is nothing left to leave out.
 
-    A header says what is missing and how long it was; the headers of ours say where all of it stands.
+    A header says what is missing and how long it was. The coordinates in the other headers say where to find all of it.
     """
     headers = message.headers or []
     ours = [header for header in headers if header[0].startswith(DEAD_LETTER)]

@@ -1,4 +1,4 @@
-"""Partitions that should have more and give nothing, for want of a leader perhaps: the others do not wait for them."""
+"""Partitions that have more records and give none, perhaps for want of a leader: the others do not wait for them."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from streamscore.core.events.record import Partition, Record, partition_of
 
 log = logging.getLogger("streamscore.kafka")
 
-# So long such a partition is waited for: an election of a leader takes seconds.
+# How long the others wait for such a partition: an election of a leader takes seconds.
 SILENT_SECONDS = 20.0
 
 

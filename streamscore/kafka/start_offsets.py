@@ -1,4 +1,4 @@
-"""Where to start reading a partition: where the group stands, or where a new group is told to start."""
+"""Where to start reading a partition: at the group's committed offset, or where `kafka.start_from` says."""
 
 import logging
 import time
@@ -36,7 +36,7 @@ class Start(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The offset of a partition's oldest record, the one after its newest, and where the group stands, or below 0."""
+    """A partition's oldest offset, the one after its newest, and the group's committed one, below 0 for none."""
 
     first: int
     end: int
@@ -72,7 +72,7 @@ def never_read(client: Consumer, topics: Sequence[str]) -> list[str]:
 
 
 def _committed(client: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-    """Where a group stands; asked again for a while, since a young cluster has to find out who keeps its books."""
+    """A group's committed offsets; asked again for a while, since a young cluster must first find a coordinator."""
     end = time.monotonic() + REQUEST_SECONDS
     while True:
         try:

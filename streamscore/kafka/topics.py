@@ -1,4 +1,4 @@
-"""Waiting for a broker and the topics that a process reads or writes, before it begins."""
+"""Topics: waiting for them before a process begins, their ids, and creating them."""
 
 import logging
 import threading
@@ -46,7 +46,7 @@ def partitions_of(client: Any, timeout: float) -> dict[str, int]:
 
 
 def topic_ids(kafka: Kafka, topics: Sequence[str]) -> dict[str, str]:
-    """The ids of topics, which a topic that was deleted and made anew does not share; those the broker tells."""
+    """The ids of topics, as far as the broker gives them. A topic that is deleted and created again gets another id."""
     ids = {}
     client = admin(kafka)  # held: answers to a client that is gone never come
     for name, future in client.describe_topics(TopicCollection(list(topics)), request_timeout=10).items():

@@ -25,18 +25,18 @@ def archived(stream: RecoverableStream, folder: str, latest: bool, told: Callabl
     """The history that an archive holds of a stream, else an empty one; `latest` is where a new group starts."""
     history = stream.empty
     try:
-        before = offsets(folder, stream.kept.keys(), stream.naming)
+        before = offsets(folder, stream.kept.keys(), stream.key_id)
         if not before:
             return history
         if any(offset > stream.kept[partition].end for partition, offset in before.items()):
             log.warning("the archive is not used for history: it is of other topics of these names")
             return history
-        labelled = offsets(folder, stream.kept.keys(), stream.naming, "labels")
+        labelled = offsets(folder, stream.kept.keys(), stream.key_id, "labels")
         archive = Archive(folder, stream.event_type)
         glance = _glanced(archive, stream, before, latest)
         again = _folded(archive, stream, history, (glance, told))
         repeated = _repeated(archive, stream, again) if again else []
-        after = offsets(folder, stream.kept.keys(), stream.naming)
+        after = offsets(folder, stream.kept.keys(), stream.key_id)
     except StreamScoreError as error:
         log.error("the archive is not used for history: %s", error)
         return stream.empty
@@ -68,7 +68,7 @@ class _Summary:
 def _standing(
     stream: RecoverableStream, history: StreamHistory, glance: _Summary, before: Mapping[Partition, int]
 ) -> Checkpoint:
-    """Where a past stands at least that has folded an archive; what came before at another offset is not in it yet."""
+    """The least checkpoint of a history that has folded an archive; repeats at other offsets are not in it yet."""
     whole = all(offset == 0 for offset in glance.begins.values())
     committed = {p: max(0, stream.kept[p].committed) for p in before}
     return Checkpoint(
@@ -77,7 +77,7 @@ def _standing(
         needed=[],
         steps=[(*partition, committed[partition], at / 1e6) for partition, at in glance.oldest.items()],
         repeated=[],
-        # What lies between the archive's end and the topic's beginning is lost.
+        # The records between the archive's end and the topic's beginning are lost.
         cut=[partition for partition, offset in before.items() if offset < stream.kept[partition].first],
         complete_since=0.0 if whole else (glance.first + history.horizon) / 1e6,
         newest=glance.newest / 1e6,

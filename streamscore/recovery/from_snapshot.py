@@ -44,14 +44,14 @@ class RecoverableStream(NamedTuple):
         return StreamHistory(self.event_type, self.bounds, begun, self.pseudonyms)
 
     @property
-    def naming(self) -> str | None:
+    def key_id(self) -> str | None:
         """What tells its pseudonyms from others; None where entities go by their ids."""
-        return self.pseudonyms.naming if self.pseudonyms else None
+        return self.pseudonyms.key_id if self.pseudonyms else None
 
     @property
     def identity(self) -> Identity:
         """What snapshots of it say that they are of."""
-        return Identity(declaration(self.event_type, self.empty.horizon), self.topics, self.naming, self.erased)
+        return Identity(declaration(self.event_type, self.empty.horizon), self.topics, self.key_id, self.erased)
 
 
 def declaration(event_type: EventType, horizon: int) -> str:
@@ -95,7 +95,7 @@ def restored(stream: RecoverableStream, store: SnapshotStore, latest: bool, told
 
 
 def _each(store: SnapshotStore) -> Iterator[str]:
-    """Every snapshot, newest first, and those that came meanwhile: a worker that makes the next removes old ones."""
+    """Every snapshot, newest first, and then those made since: a worker that makes the next one removes old ones."""
     tried = set[str]()
     while fresh := [name for name in store.names() if name not in tried]:
         for name in fresh:
@@ -115,7 +115,7 @@ def _other(manifest: Manifest, ours: Identity) -> str | None:
         return "an entity was erased since, which it may hold"
     if any(manifest.topics.get(name, found) != found for name, found in ours.topics.items()):
         return "a topic is another one of the same name"
-    return wrong_key(manifest.naming, ours.naming)
+    return wrong_key(manifest.key_id, ours.key_id)
 
 
 def _too_far(manifest: Manifest, stream: RecoverableStream, latest: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""Snapshots of a past: they only make a restart quicker, and can be thrown away at any time.
+"""Snapshots of a history: they only make a restart quicker, and can be deleted at any time.
 
     <url>/<event type>/<when>-<who>/00000.parquet … manifest.json
 
@@ -49,7 +49,7 @@ class Identity(NamedTuple):
 
     declaration: str
     topics: dict[str, str]
-    naming: str | None = None
+    key_id: str | None = None
     erased: str | None = None
 
 
@@ -57,7 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a snapshot is: what it was declared as, of which topics, where its past stood, and its files.
 
     `before` and `after` is where the past stood when copying began and when it ended; `topics` are ids by name.
-    `naming` tells the pseudonyms that its entities were hashed by; `erased` which erasure came before its past began.
+    `key_id` tells the pseudonyms that its entities were hashed by; `erased` which erasure came before its past began.
     """
 
     declaration: str
@@ -65,7 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     before: Checkpoint
     after: Checkpoint
     parts: list[Written]
-    naming: str | None = None
+    key_id: str | None = msgspec.field(name="naming", default=None)  # the name that snapshots on disk have
     erased: str | None = None
     digest: str = ""
 
@@ -146,7 +146,7 @@ class SnapshotStore:
     def erase(self, now: datetime) -> int:
         """Remove every snapshot, and let nobody complete another whose history began before; how many there were.
 
-        Which rows of one are about an entity cannot be told: those of others hold its events as well.
+        A snapshot does not say which rows are about an entity: rows of other entities hold its events as well.
         """
         self._fs.makedirs(self._root, exist_ok=True)
         self._fs.pipe_file(f"{self._root}/{ERASED}", name_of(now, secrets.token_hex(8)).encode())
@@ -163,7 +163,7 @@ class SnapshotStore:
     def remove(self, names: Sequence[str]) -> None:
         """Remove snapshots, complete or not."""
         for name in names:
-            with suppress(FileNotFoundError):  # by a worker meanwhile
+            with suppress(FileNotFoundError):  # another worker has removed it
                 self._fs.rm(f"{self._root}/{name}", recursive=True)
 
 

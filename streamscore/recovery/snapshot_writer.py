@@ -102,11 +102,11 @@ class SnapshotWriter:
             done = self._written(name, now)
         finally:
             if not done:
-                with suppress(Exception):  # what stopped it is told; this would hide it
+                with suppress(Exception):  # the first error is reported; this one would hide it
                     self._store.remove([name])
 
     def _written(self, name: str, now: datetime) -> bool:
-        """Write what the loop copies; False when the worker stops meanwhile."""
+        """Write what the loop copies; False when the worker stops before all of it is written."""
         before, written = self._next(), list[Written]()
         pieces: list[Slice] = []
         while isinstance(before, Checkpoint) and (came := self._next()):
@@ -123,8 +123,8 @@ class SnapshotWriter:
         return False
 
     def _manifest(self, before: Checkpoint, after: Checkpoint, written: list[Written]) -> Manifest:
-        declaration, topics, naming, erased = self._identity
-        return Manifest(declaration, topics, before, after, written, naming, erased)
+        declaration, topics, key_id, erased = self._identity
+        return Manifest(declaration, topics, before, after, written, key_id, erased)
 
     def _next(self) -> Slice | Checkpoint | None:
         """What the loop copied next; None when the worker stops."""

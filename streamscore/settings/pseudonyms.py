@@ -19,7 +19,7 @@ def pseudonyms(settings: Settings, event_types: Iterable[EventType]) -> Pseudony
     return Pseudonyms.of(key.get_secret_value())
 
 
-def naming(settings: Settings) -> str | None:
+def key_id(settings: Settings) -> str | None:
     """What tells the settings' pseudonyms from others; None without a key."""
     found = pseudonyms(settings, [])
-    return found.naming if found else None
+    return found.key_id if found else None

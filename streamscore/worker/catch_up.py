@@ -1,4 +1,4 @@
-"""How a worker comes to its past: a snapshot, then everything that follows it is folded before it is ready."""
+"""How a worker gets its history: from a snapshot or the archive, then by folding all that follows."""
 
 import logging
 import time
@@ -51,7 +51,7 @@ def bar(total: int, left: int, seconds: float) -> str:
 
 
 class CatchUp:
-    """The pasts of a worker's streams: how far they are, and what of them nobody will ask for again."""
+    """The histories of a worker's streams: how far they are, and what of them no event will ask for again."""
 
     def __init__(self, source: GroupSource, settings: Settings, metrics: Metrics, on_kafka: bool = True) -> None:
         """A source that is not `on_kafka` cannot be read again: a history begins with its first record."""
@@ -101,7 +101,7 @@ class CatchUp:
         return history
 
     def copy(self) -> bool:
-        """Copy a little of a past whose snapshot is being made; whether there was one. Called once a turn."""
+        """Copy a little of a history whose snapshot is being made; whether there was one. Called once a turn."""
         return any(writer.turn(history) for writer, history in self._snapshots)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class CatchUp:
         if not self._histories:
             return
         positions, ends = self._source.positions(), self._source.ends()
-        # Of what an open transaction holds back nothing can be folded: it may never be anything.
+        # What an open transaction holds back cannot be folded: it may be aborted.
         positions |= {p: ends[p] for p, at in positions.items() if p in ends and self._source.end_seen.get(p, -1) >= at}
         self._metrics.history.left_to_fold.set(sum(max(0, end - positions.get(p, end)) for p, end in ends.items()))
         for history in self._histories:
@@ -139,7 +139,7 @@ class CatchUp:
         return f"history: {told}" if left else None
 
     def missing(self, history: StreamHistory, prepared: Prepared) -> str | None:
-        """Why a batch must not be scored yet: a part of the past that its numbers are made of is not there."""
+        """Why a batch must not be scored yet: history misses events that its features are made of. None when it may."""
         if self._settings.history.allow_partial or all(entry.at >= history.complete_since for entry in prepared.valid):
             return None
         since = datetime.fromtimestamp(history.complete_since, UTC)

@@ -14,7 +14,7 @@ from streamscore.kafka.topics import partitions_of
 from streamscore.models.load import first_champion
 from streamscore.models.store import ModelStore
 from streamscore.registry import find_event_type
-from streamscore.settings.pseudonyms import naming
+from streamscore.settings.pseudonyms import key_id
 from streamscore.settings.schema import Kafka, Settings
 from streamscore.worker.startup import needed_topics
 
@@ -52,14 +52,14 @@ def _archive(settings: Settings) -> str | None:
         for place in {place for route in routes(settings).values() for place in route.tables}:
             url = f"{settings.archive.url.rstrip('/')}/{place}"
             if not holds_files(url):  # an import: no archiver writes there, and without one it is well
-                Table(url, naming=naming(settings)).reached([])
+                Table(url, key_id=key_id(settings)).reached([])
     except StreamScoreError as error:
         return str(error)
     return None
 
 
 def _start(kafka: Kafka, topics: list[str]) -> str | None:
-    """What a worker would say of a group that is not told where to start."""
+    """What a worker would say of a new group for which kafka.start_from is not set."""
     if kafka.start_from:
         return None
     client = consumer(kafka, lambda _: None, lambda *_: None)

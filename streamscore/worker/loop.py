@@ -187,7 +187,7 @@ class ScoringLoop:
     def _confirm(self) -> None:
         """Hear of acknowledgements, and wait for them only when Kafka must catch up; commit when it is time."""
         self._lap_started = time.perf_counter()
-        # Events that come meanwhile are not kept waiting for outputs of those before them.
+        # Events that arrive now do not wait for the outputs of those before them.
         while not self._delivery.acknowledged(CONFIRM_SLICE if self._delivery.full else 0):
             if self._parts.stopping.asked or not self._delivery.full:
                 break

@@ -25,7 +25,7 @@ class ModelThread:
     def give(self, bundle: Bundle, prepared: Prepared, beside: bool) -> None:
         """Begin with a batch; the one before must have been taken. Not `beside` the caller: it is done on return.
 
-        At a trickle there is nothing to do meanwhile, and waking a thread costs as much as the model.
+        At a trickle the caller has nothing to do beside it, and waking a thread costs as much as the model.
         """
         if beside:
             judged = self._pool.submit(judge, bundle, prepared.matrix)

@@ -138,7 +138,7 @@ def _second_look(event_type: EventType, record: Record, event: Event) -> Entry:
 
 
 def _top_level_keys(value: bytes) -> list[str]:
-    """The keys of a JSON object, repeated ones as often as they stand; its numbers may be of any length."""
+    """The keys of a JSON object, repeated keys as often as they occur; its numbers may have any length."""
     pairs: list[tuple[str, Any]] = json.loads(value.decode(), object_pairs_hook=list, parse_int=float)
     return [key for key, _ in pairs]
 

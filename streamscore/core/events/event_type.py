@@ -91,11 +91,11 @@ class EventType:
         return next(field.wire_name for field in self.fields if field.name == name)
 
     def category(self, name: str, code: int) -> str:
-        """The declared value that a code of a category stands for, in words."""
+        """The declared value of a category's code, in words."""
         return self._categories.get(name, {}).get(code, "none of the usual")
 
     def codes(self, feature: Feature) -> dict[int, str]:
-        """What the values of a feature stand for that is a category's code; of another nothing."""
+        """The declared values of a feature that is a category's code, by code; empty for any other feature."""
         name, coded = feature.fields[0], feature.function is as_is and feature.categories
         return {code: self.category(name, code) for code in range(feature.categories)} if coded else {}
 

@@ -1,4 +1,4 @@
-"""A label on its own: the answer to one event, told later, with the ids and the time of the event it judges."""
+"""A label: the outcome of one event, known later, with the ids and the time of the event it judges."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -40,7 +40,7 @@ def label_columns(labels: EventType, events: Sequence[Any]) -> Columns:
 
 
 def decode_labels(labels: EventType, records: Sequence[Record], now: datetime, limits: Limits) -> list[Entry]:
-    """Each record as an entry that stands at the time its label was known; one known in the future is refused."""
+    """Each record as an entry at the time its label became known; a label from the future is refused."""
     horizon = now.timestamp() + limits.max_future
     return [_known(entry, horizon) for entry in decode(labels, records, now, limits)]
 

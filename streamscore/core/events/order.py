@@ -36,7 +36,7 @@ class PartitionBuffer:
         self.newest = self.times[-1]
 
     def releasable(self, bound: float, limit: int) -> int:
-        """How many entries from the head stand strictly below the bound, about `limit` at most.
+        """How many entries from the head are strictly below the bound, about `limit` at most.
 
         Dead letters that follow go with them: they have no time, and a partition full of them
         would otherwise be buffered without end.

@@ -1,4 +1,4 @@
-"""The arrays of a timeline: one arena of rows, where each entity's slice lies in it, and rows on their way there."""
+"""The arrays of a timeline: one arena of rows, the slice of each entity in it, and rows that are to be inserted."""
 
 from typing import NamedTuple
 

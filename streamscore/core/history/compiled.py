@@ -1,7 +1,8 @@
-"""The mark of a function that numba compiles: plain loops over arrays, told one number at a time.
+"""The mark of a function that numba compiles: a kernel, which is plain loops over arrays.
 
-Compiled code is kept beside the source where that folder can be written. A kernel calls kernels of
-its own file only: numba looks at one file's time to see whether what it kept is still good.
+Compiled code is cached beside the source where that folder can be written. A kernel calls kernels of its own file
+only. Numba compares the time of that one file to see whether the cached code is still good, so an edit of a kernel in
+another file would silently not run. A test holds the rule.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile at the first call, for the types of its arguments; the interpreter's lock is let go meanwhile."""
+    """Compile at the first call, for the types of its arguments. The kernel runs without the interpreter's lock."""
     try:
         return cast(Kernel, njit(cache=True, nogil=True)(function))
     except RuntimeError:  # nowhere to keep it: a read-only installation without a home

@@ -142,7 +142,7 @@ class EntityHistory:
             if key.labels:
                 new = found == NEW
                 key.labels.folded(hashes[new], at[new], ids[new])
-            # New to one of its entities is new: that it is known to another is a lie of the sender.
+            # New to one of its entities means new: that another entity has it already is the sender's mistake.
             status[recent] = np.where(status[recent] == NEW, NEW, np.maximum(status[recent], found))
         self.tally.folded += int((status == NEW).sum())
         self.tally.duplicates += int((status == SEEN).sum())

@@ -91,7 +91,7 @@ def _sortable_at_once(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | N
 
 
 def _ascii(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
-    """What `_joined` gives of ASCII texts, as most ids are: none of them is looked at on its own."""
+    """The same as `_joined`, for ASCII texts, as most ids are: no text is handled on its own."""
     joined = "".join(texts)
     if not joined.isascii():
         return None

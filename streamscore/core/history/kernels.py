@@ -1,8 +1,12 @@
-"""Where rows stand in a timeline: the kernels that only look.
+"""The kernels of a timeline: they look up rows in an arena, insert rows and drop them.
 
-A slice of n rows takes n + 1 slots: `sums` are running sums *before* each row, and the last slot has
-the total. So any window's sum is one difference, exact in wrapping 64-bit integers wherever the
-slice once began, and a row's own value is the difference of two neighbours.
+Shapes: `arena.at` int64 (slots,) µs; `arena.ids` uint64 (slots, words); `arena.sums` int64 (slots, columns). An entity
+owns one slice of the arena: slots [start, start + size) hold its rows, sorted by time and id, and slot start + size
+is one more.
+
+Invariant: `sums[k]` is the running sum *before* row k, and the last slot of a slice has the total. So the sum of any
+window is one difference, and a row's own value is the difference of two neighbours. Sums wrap in 64 bits; the
+difference is exact all the same, wherever the running sum began.
 """
 
 import numpy as np
@@ -13,7 +17,7 @@ from streamscore.core.history.compiled import compiled
 
 @compiled
 def compared(arena: Arena, slot: int, rows: Rows, row: int) -> int:
-    """-1, 0 or 1 as the slot stands before, at or after a row in the order of time and id."""
+    """-1, 0 or 1: the slot comes before, equals, or comes after a row in the order of time and id."""
     if arena.at[slot] != rows.at[row]:
         return -1 if arena.at[slot] < rows.at[row] else 1
     for word in range(rows.ids.shape[1]):
@@ -24,7 +28,10 @@ def compared(arena: Arena, slot: int, rows: Rows, row: int) -> int:
 
 @compiled
 def place(arena: Arena, low: int, high: int, rows: Rows, row: int) -> int:
-    """The first slot from `low` on that does not stand before a row; `high` if none. Most often that is the end."""
+    """The first slot in [low, high) that does not come before a row; `high` if there is none.
+
+    Events mostly arrive in order, so the end is tried first; else a binary search.
+    """
     if low == high or compared(arena, high - 1, rows, row) < 0:
         return high
     high -= 1
@@ -39,7 +46,7 @@ def place(arena: Arena, low: int, high: int, rows: Rows, row: int) -> int:
 
 @compiled
 def after(at: np.ndarray, low: int, high: int, time: int) -> int:
-    """The first slot from `low` on that is later than a time; `high` if none."""
+    """The first slot in [low, high) that is later than a time; `high` if there is none."""
     while low < high:
         middle = (low + high) >> 1
         if at[middle] <= time:
@@ -51,7 +58,11 @@ def after(at: np.ndarray, low: int, high: int, time: int) -> int:
 
 @compiled
 def touch(arena: Arena, slices: Slices, entities: np.ndarray) -> int:
-    """Read where each entity's slice ends. Loads that need not wait for each other bring all of it near at once."""
+    """Read the end and the middle of each entity's slice, which brings them into the processor's cache.
+
+    The loads do not depend on each other, so the memory serves many of them at once. The sum only keeps the compiler
+    from leaving the loads out.
+    """
     total = 0
     for entity in entities:
         if entity >= 0 and slices.size[entity]:
@@ -64,7 +75,7 @@ def touch(arena: Arena, slices: Slices, entities: np.ndarray) -> int:
 
 @compiled
 def find(arena: Arena, slices: Slices, rows: Rows, found: np.ndarray) -> None:
-    """The slots at which rows stand, or would stand, and in `found[1]` whether they do."""
+    """Write each row's slot, or the slot where it would go, to `found[0]`; to `found[1]` whether it is there."""
     for row in range(len(rows.at)):
         entity = rows.entity[row]
         if entity < 0:
@@ -77,10 +88,10 @@ def find(arena: Arena, slices: Slices, rows: Rows, found: np.ndarray) -> None:
 
 @compiled
 def windows(arena: Arena, slices: Slices, rows: Rows, part: np.ndarray, spans: np.ndarray, found: np.ndarray) -> None:
-    """The slots [low, high) of windows of a part of rows, as `found[0 or 1, span, row]`; none for an unknown entity.
+    """Write the slots [low, high) of each row's windows to `found[0, span, row]` and `found[1, span, row]`.
 
-    `spans` (spans, 2) gives delay and width in µs. Without a delay, a window ends before the row's
-    own place, whether or not it is there.
+    `spans` int64 (spans, 2) gives delay and width in µs. Without a delay, a window ends right before the row itself,
+    whether or not the row is in the timeline. An unknown entity leaves its entries as they are.
     """
     for row in part:
         entity = rows.entity[row]
@@ -97,7 +108,7 @@ def windows(arena: Arena, slices: Slices, rows: Rows, part: np.ndarray, spans: n
 
 @compiled
 def release(arena: Arena, slices: Slices, entity: int) -> None:
-    """Give an entity's slice back."""
+    """Give an entity's slice back: it heads the list of free slices of its room, linked through `at`."""
     room, start = slices.room[entity], slices.start[entity]
     if room:
         arena.at[start] = slices.free[room]
@@ -107,7 +118,7 @@ def release(arena: Arena, slices: Slices, entity: int) -> None:
 
 @compiled
 def shift(arena: Arena, target: int, source: int, slots: int) -> None:
-    """Copy slots to a place that does not begin inside them."""
+    """Copy slots forward, from the lowest: the target must not begin inside the source."""
     for k in range(slots):
         arena.at[target + k] = arena.at[source + k]
         for word in range(arena.ids.shape[1]):
@@ -118,7 +129,7 @@ def shift(arena: Arena, target: int, source: int, slots: int) -> None:
 
 @compiled
 def moved(arena: Arena, slices: Slices, entity: int, slots: int) -> bool:
-    """Move an entity to the smallest slice with that many slots; False when the arena has none."""
+    """Move an entity to the smallest room with that many slots; False when the arena has no such slice left."""
     room = np.searchsorted(ROOMS, slots)
     start = slices.free[room]
     if start >= 0:
@@ -140,7 +151,10 @@ def moved(arena: Arena, slices: Slices, entity: int, slots: int) -> bool:
 
 @compiled
 def compact(arena: Arena, slices: Slices, order: np.ndarray) -> None:
-    """Move all slices together, in the order of their starts, each in the smallest room; nothing is free then."""
+    """Move all slices to the front of the arena, in the order of their starts, each into its smallest room.
+
+    Afterwards no slice is free, and `free[0]` is the first slot behind all of them.
+    """
     target = 0
     for entity in order:
         slots = slices.size[entity] + 1
@@ -154,7 +168,10 @@ def compact(arena: Arena, slices: Slices, order: np.ndarray) -> None:
 
 @compiled
 def append(arena: Arena, slices: Slices, entities: np.ndarray, sizes: np.ndarray, rows: Rows) -> int:
-    """Give new entities a slice each behind all others, of rows in their order; -1 is left out. How many rows came."""
+    """Give new entities a slice each behind all others, with rows that are sorted already; -1 is skipped.
+
+    Returns how many rows were taken.
+    """
     row, taken = 0, 0
     for k in range(len(entities)):
         entity, size = entities[k], sizes[k]
@@ -179,9 +196,10 @@ def append(arena: Arena, slices: Slices, entities: np.ndarray, sizes: np.ndarray
 def insert(
     arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, status: np.ndarray, part: tuple[int, int]
 ) -> int:
-    """Insert a part of rows, given in the order of entity, time and id, each entity's in one pass.
+    """Insert rows `order[part[0]:part[1]]`, sorted by entity, time and id; one pass for each entity.
 
-    Returns where it stopped: at the end of the part's last entity, or at the first for which the arena is too small.
+    Writes NEW, SEEN or REFUSED to `status`. Returns the position where it stopped: the end of the last entity, or the
+    first entity for which the arena is too small.
     """
     begin = part[0]
     while begin < part[1]:
@@ -207,7 +225,7 @@ def insert(
 def _look_up(
     arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, run: tuple[int, int], status: np.ndarray
 ) -> int:
-    """Tell the rows of one entity that are NEW from those SEEN, in the slice or before in the run; how many are NEW."""
+    """Mark the rows of one entity as NEW, or as SEEN in the slice or earlier in the run; how many are NEW."""
     entity = rows.entity[order[run[0]]]
     low, high = slices.start[entity], slices.start[entity] + slices.size[entity]
     fresh = 0
@@ -235,7 +253,10 @@ def same(rows: Rows, one: int, other: int) -> bool:
 def _interleave(
     arena: Arena, slices: Slices, rows: Rows, order: np.ndarray, run: tuple[int, int], status: np.ndarray
 ) -> None:
-    """Put the NEW rows of one entity in their places, from the back; what stands behind them moves once."""
+    """Merge the NEW rows of one entity into its slice, from the back, so that every slot moves at most once.
+
+    Invariant: slots above `target` are final, and their running sums are right.
+    """
     entity = rows.entity[order[run[0]]]
     start, source = slices.start[entity], slices.start[entity] + slices.size[entity]
     fresh = _total(arena, source, rows, order[run[0] : run[1]], status)
@@ -260,7 +281,7 @@ def _interleave(
 
 @compiled
 def _total(arena: Arena, end: int, rows: Rows, run: np.ndarray, status: np.ndarray) -> int:
-    """Write what a slice will sum up to where it will end; how many rows are NEW."""
+    """Write the total of a slice to the slot where it will end; how many rows are NEW."""
     fresh = 0
     for row in run:
         fresh += status[row] == NEW
@@ -275,7 +296,7 @@ def _total(arena: Arena, end: int, rows: Rows, run: np.ndarray, status: np.ndarr
 
 @compiled
 def _put(arena: Arena, slot: int, rows: Rows, row: int) -> None:
-    """Write a row before the slot whose sums are right already."""
+    """Write a row to the slot before one whose running sums are right already."""
     arena.at[slot] = rows.at[row]
     for word in range(arena.ids.shape[1]):
         arena.ids[slot, word] = rows.ids[row, word]
@@ -285,9 +306,9 @@ def _put(arena: Arena, slot: int, rows: Rows, row: int) -> None:
 
 @compiled
 def sweep(arena: Arena, slices: Slices, bound: int, entities: np.ndarray) -> tuple[int, np.ndarray]:
-    """Drop the rows up to a time of some entities that have rows, and give back what room they then leave.
+    """Drop the rows of some entities up to a time, and give back slices that are then less than half full.
 
-    How many rows went, and what they had added to the sums.
+    Returns how many rows went, and what they had added to each sum.
     """
     dropped, added = 0, np.zeros(arena.sums.shape[1], np.int64)
     for entity in entities:

@@ -68,7 +68,7 @@ class LabelTimeline:
         self._settle(np.repeat(part.keys, part.sizes), part.at, ids)
 
     def _settle(self, hashes: np.ndarray, at: np.ndarray, ids: np.ndarray, new: np.ndarray = _NONE) -> None:
-        """Sum up anew, from the first label of any of these events on, in each entity that has one.
+        """Sum up again, from the first label of any of these events on, in each entity that has one.
 
         `new` are the slots of labels that have just come.
         """

@@ -132,7 +132,7 @@ def _table(size: int) -> Table:
 
 @compiled
 def _place(table: Table, number: int, code: int) -> int:
-    """Where a code stands in the table, or would: an entry of an earlier pass is none."""
+    """The slot of a code in the table, or the slot where it would go; entries of earlier passes count as empty."""
     mask = len(table[CODE]) - 1
     at = code & mask
     while table[PASS][at] == number and table[CODE][at] != code:

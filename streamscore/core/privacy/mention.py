@@ -1,4 +1,4 @@
-"""Whether the bytes of a record that could not be read may name an entity: in doubt they do.
+"""Finding an entity's id in the bytes of a record that could not be read. In doubt the answer is yes.
 
 bytes → as text, in every encoding that may be meant → its escapes undone, also those within texts
       → the id as a word of its own, in any field; a whole number also as a number of the same value

@@ -1,4 +1,4 @@
-"""Pseudonyms: what an entity's id is called where it is kept, so that only whoever has the key can tell whose it is.
+"""Pseudonyms: names that replace the ids of entities in what is kept. Only the holder of the key can relate the two.
 
     id, key → BLAKE2b → a text of 32 hexadecimal digits; of an integer one of 63 bits, as its column holds
 
@@ -36,8 +36,8 @@ class Pseudonyms:
         return cls(blake2b(secret.encode("utf-8", "surrogatepass")).digest())
 
     @cached_property
-    def naming(self) -> str:
-        """What tells this key's names from another's, and not what the key is: it is kept beside what they name."""
+    def key_id(self) -> str:
+        """An id of the key, which says nothing of the key itself. It is kept beside the key's pseudonyms."""
         return blake2b(key=self.key, digest_size=DIGEST_BYTES, person=b"streamscore key").hexdigest()
 
     @cached_property
@@ -52,7 +52,7 @@ class Pseudonyms:
         return list(map(names.get, ids))
 
     def each(self, ids: Sequence[str | int], whole: bool) -> list[Any]:
-        """The pseudonyms of ids, none of them None, that are known to be different."""
+        """The pseudonyms of ids that are all different and not None."""
         try:
             contents = list(map(str.encode, map(str, ids)))
         except UnicodeEncodeError:  # half of a surrogate pair

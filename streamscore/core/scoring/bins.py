@@ -1,4 +1,4 @@
-"""How many values of a batch fall into each bin of a model's profiles: what a worker's drift is told by."""
+"""How many values of a batch fall into each bin of a model's profiles: the counts behind the drift metrics."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Binned(NamedTuple):
 
 
 def bins_of(version: str, profiles: Mapping[str, Profile], columns: Mapping[str, int]) -> Bins:
-    """The bins of some profiles, of which `columns` says where they stand in the feature matrix; a risk is in none."""
+    """The bins of some profiles. `columns` gives the column of each in the feature matrix; a risk has no column."""
     edges = np.full((len(profiles), max((len(p.edges) for p in profiles.values()), default=0)), np.inf)
     for row, profile in enumerate(profiles.values()):
         edges[row, : len(profile.edges)] = profile.edges

@@ -1,4 +1,4 @@
-"""Where a batch's records stand, found in one pass: a tuple for each record is what costs."""
+"""The Kafka coordinates of a batch as arrays, made in one pass: a tuple per record would cost most of the time."""
 
 from collections.abc import Mapping, Sequence
 from itertools import compress
@@ -12,14 +12,14 @@ from streamscore.core.events.record import NEVER, Partition
 
 
 class Coordinates(NamedTuple):
-    """Where a batch's records stand: the partitions it has, the number among them and the offset of each row."""
+    """The coordinates of a batch: its partitions, and for each row the number of its partition and its offset."""
 
     partitions: list[Partition]
     number: np.ndarray
     offset: np.ndarray
 
     def since(self, offsets: Mapping[Partition, int], otherwise: int) -> np.ndarray:
-        """bool (rows,): which stand at or after the offset that is given for their partition, or `otherwise`."""
+        """bool (rows,): whether a row is at or after the offset of its partition, `otherwise` where none is given."""
         first = np.array([offsets.get(partition, otherwise) for partition in self.partitions], np.int64)
         return self.offset >= first[self.number]
 
@@ -34,7 +34,7 @@ class Coordinates(NamedTuple):
 
 
 def coordinates_of(entries: Sequence[Entry]) -> Coordinates:
-    """Where entries stand, looked at once: a tuple for each is what costs."""
+    """The coordinates of entries."""
     partitions = list(map(entry_partition, entries))
     numbers = {partition: number for number, partition in enumerate(dict.fromkeys(partitions))}
     rows = len(entries)

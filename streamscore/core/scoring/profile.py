@@ -1,6 +1,6 @@
-"""What values a feature or a risk usually has: counts in bins, and how far other counts are from them.
+"""The usual values of a feature or a risk: counts in bins, and how far later counts are from them.
 
-The bins are made once, from what a model was trained on; everything later is counted in the same bins.
+The bins are made once, from the rows a model was trained on. Everything later is counted in the same bins.
 """
 
 from collections.abc import Mapping
@@ -42,14 +42,14 @@ def edges(values: np.ndarray) -> tuple[float, ...]:
 
 
 def histogram(values: np.ndarray, at: tuple[float, ...]) -> Profile:
-    """Values, float (rows,), counted in the bins of these edges."""
+    """Count values, float (rows,), in the bins of these edges."""
     missing = np.isnan(values)
     bins = np.searchsorted(np.array(at, np.float64), values[~missing].astype(np.float64), side="right")
     return Profile(at, (*np.bincount(bins, minlength=len(at) + 1).tolist(), int(missing.sum())))
 
 
 def merged(some: Profile, more: Profile) -> Profile:
-    """Both, counted in the same bins."""
+    """The sum of two profiles that have the same bins."""
     return Profile(some.edges, tuple(a + b for a, b in zip(some.counts, more.counts, strict=True)))
 
 
@@ -81,7 +81,7 @@ def share_gained(before: Profile, now: Profile) -> np.ndarray:
 
 
 def change(before: Profile, now: Profile, names: Mapping[int, str] = MappingProxyType({})) -> str:
-    """Where most values went, in words; `names` says what values stand for that are codes."""
+    """The bin that gained most values, in words; `names` gives the words of values that are codes."""
     place = int(np.argmax(share_gained(before, now)))
     was, now_is = (profile.counts[place] / max(1, profile.rows) for profile in (before, now))
     if place == len(before.counts) - 1:

@@ -79,7 +79,7 @@ class Scaler(FrozenModel):
 
     @property
     def places(self) -> dict[str, slice]:
-        """Where in the scaled columns each feature's own stand."""
+        """The scaled columns of each feature, by its name."""
         ends = np.cumsum([scaled_width(column) for column in self.columns]).tolist()
         return {c.feature: slice(end - scaled_width(c), end) for c, end in zip(self.columns, ends, strict=True)}
 

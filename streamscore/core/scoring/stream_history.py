@@ -1,9 +1,9 @@
-"""The past of a stream as its worker keeps it: what is folded, what came twice, and since when it is complete.
+"""The history of one stream as a worker keeps it: what is folded, what came twice, and since when it is complete.
 
-    released → folded, each record once → those that are ours asked as of their own time
+    released → folded, each record once → the events of owned partitions are queried as of their own time
 
-Records are released in event time, of all partitions and with the labels between them; so a batch is
-folded first, whoever scores it, and then its own events are asked.
+Records of all partitions are released in event time, with the labels between them. So the whole batch is folded
+first, and then the events that this worker scores are queried.
 """
 
 from collections import deque
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """Where a past stands, beside the rows of its history, in lists that a file can hold.
+    """How far a history is, beside its rows, in lists that a file can hold.
 
     `folded` and `needed` are the next offsets to fold and the ones that the group had committed: nothing before
     these can be asked. Below `reached` an event may be in it already. `steps` and `repeated` are places with the time
@@ -200,7 +200,7 @@ class StreamHistory:
             self._repeated = {place: at for place, at in kept if at * 1e6 > self.by_entity.bound}
 
     def standing(self) -> Checkpoint:
-        """Where it stands now: noted before its history is copied, and again when the copy is complete."""
+        """How far it is now: taken before its rows are copied, and again when the copy is complete."""
         return Checkpoint(
             folded=[(*partition, offset) for partition, offset in self.folded.items()],
             # One that was adopted itself holds more than it has folded until it has caught up.
@@ -217,7 +217,7 @@ class StreamHistory:
     def resume(self, before: Checkpoint, after: Checkpoint) -> None:
         """Go on where another stood before and after its history was copied into this one's.
 
-        What that one folded meanwhile is read and folded again: it may be in the copy or not.
+        What the other folded during the copy is read and folded again: the copy may have it or not.
         """
         folded = {(topic, partition): offset for topic, partition, offset in before.folded}
         self._cut = (self._cut - folded.keys()) | set(after.cut)

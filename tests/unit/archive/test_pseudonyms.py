@@ -28,7 +28,7 @@ from streamscore.core.privacy.pseudonym import Pseudonyms
 from streamscore.core.scoring.decision import Score
 from streamscore.core.scoring.shadow import ShadowScore
 from streamscore.errors import DataError, SettingsError
-from streamscore.settings.pseudonyms import naming
+from streamscore.settings.pseudonyms import key_id
 from streamscore.settings.schema import Settings
 from streamscore.worker.checks import checks
 from streamscore.worker.startup import event_types
@@ -56,7 +56,7 @@ def given(key: str | None) -> Settings:
 def write(url: Path, topic: str, values: Sequence[bytes], key: str | None = KEY) -> None:
     """Write records of a topic as an archiver does, in one roll."""
     route = routes(given(key))[topic]
-    tables = [Table(str(url / place), naming=naming(given(key))) for place in route.tables]
+    tables = [Table(str(url / place), key_id=key_id(given(key))) for place in route.tables]
     ledger = TopicProgress(tables, route.tables)
     start = ledger.begin([(topic, 0)]).get((topic, 0), 0)
     records = [Record(topic, 0, start + row, 0, PERSON.encode(), value, None) for row, value in enumerate(values)]
@@ -243,12 +243,12 @@ def test_an_event_type_whose_ids_can_have_none_is_refused(monkeypatch: pytest.Mo
 
 
 def test_the_archiver_writes_with_its_key(tmp_path: Path) -> None:
-    """Its tables are made with the naming of the settings."""
+    """Its tables are made with the key_id of the settings."""
     settings = given(KEY)
     settings = settings.model_copy(update={"archive": settings.archive.model_copy(update={"url": str(tmp_path)})})
     parts = Parts(routes(settings), None, None, None, accept_gaps=False)  # type: ignore[arg-type]
     archiver = Archiver(settings, parts)
-    assert archiver._table("transaction/events")._naming == NAMES.naming
+    assert archiver._table("transaction/events")._key_id == NAMES.key_id
 
 
 def test_snapshots_go_with_the_person(url: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

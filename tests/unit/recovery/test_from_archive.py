@@ -63,7 +63,7 @@ def archive(folder: Path, events: Sequence[Entry], labels: Sequence[Entry], name
         for record in records:
             at = (record.topic, record.partition)
             after[at] = max(after.get(at, 0), record.offset + 1)
-        table = Table(str(folder / name), naming=names.naming if names else None)
+        table = Table(str(folder / name), key_id=names.key_id if names else None)
         table.append(rows[f"{TYPE.name}/{name}"], table.reached(after.keys()), after)
 
 

@@ -113,7 +113,7 @@ def test_snapshots_of_before_are_still_good(store: SnapshotStore, tmp_path: Path
     write(store, lived())
     path = next((tmp_path / "remembered").glob("*/manifest.json"))
     said = json.loads(path.read_text())
-    assert not said.keys() & {"naming", "erased"}
+    assert not said.keys() & {"key_id", "erased"}
     digest = said.pop("digest")
     assert hashlib.sha256(msgspec.json.encode(said | {"digest": ""})).hexdigest() == digest
     assert restore(store) is not None
@@ -123,7 +123,7 @@ def test_one_with_a_key_says_so(store: SnapshotStore) -> None:
     """And is restored by whoever has that key."""
     history, stream = lived(), retained()._replace(pseudonyms=Pseudonyms.of("a key"))
     manifest = write(store, history)
-    keyed = msgspec.structs.replace(manifest, naming=stream.naming, digest="")
+    keyed = msgspec.structs.replace(manifest, key_id=stream.key_id, digest="")
     store.complete("20260101T000000-a", keyed)
     assert restored(stream, store, False, lambda _: None) is not None
     assert restore(store) is None

@@ -94,8 +94,8 @@ def test_nothing_shows_the_key() -> None:
     """Neither what is printed of it, nor what tells it from another key."""
     assert KEY not in repr(NAMES)
     assert NAMES.key.hex() not in repr(NAMES)
-    assert NAMES.naming != Pseudonyms.of(f"{KEY}!").naming
-    assert NAMES.naming not in NAMES.named(["", KEY, "streamscore key"], whole=False)
+    assert NAMES.key_id != Pseudonyms.of(f"{KEY}!").key_id
+    assert NAMES.key_id not in NAMES.named(["", KEY, "streamscore key"], whole=False)
 
 
 def test_event_ids_keep_their_names() -> None:
