@@ -122,7 +122,7 @@ def test_what_several_or_pieces_need(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is neither preset nor import path, a path to nothing, and a function of something else are told."""
-    with pytest.raises(SettingsError, match=r"^--set preset: forest is none of default, .* nor module:function"):
+    with pytest.raises(SettingsError, match=r"^--set preset: forest is none of default, .* nor a module:function"):
         parsed(("preset=forest",))
     with pytest.raises(SettingsError, match=r"^network nowhere:at_all cannot be imported: ModuleNotFoundError"):
         network_of("nowhere:at_all")
