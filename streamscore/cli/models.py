@@ -12,7 +12,7 @@ from streamscore.errors import BundleError, StoreUnreachable
 if TYPE_CHECKING:
     from streamscore.core.scoring.bundle import Manifest
     from streamscore.models.bundle_files import Alias
-from streamscore.models.store import ModelStore
+    from streamscore.models.store import ModelStore
 
 ALIASES: "tuple[Alias, ...]" = ("champion", "challenger", "previous")
 
