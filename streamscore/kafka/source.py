@@ -167,6 +167,8 @@ class KafkaSource:
         if done is None:
             return
         starts = self._group.starts(partitions, self._listener)
+        if not starts:
+            return  # nothing begins, so the listener hears of nothing, turn after turn of an outage
         self._group.begin(starts)
         # What this worker scored of a topic that was deleted says nothing of a new one of that name.
         ahead = {p: start.offset if start.fresh else max(start.offset, done.get(p, 0)) for p, start in starts.items()}
