@@ -29,7 +29,7 @@ class OnceInAWhile(logging.Filter):
         return passes
 
 
-log.addFilter(OnceInAWhile(30.0))
+QUIET = OnceInAWhile(30.0)
 
 
 # Codes that no waiting will mend.
@@ -126,6 +126,7 @@ def _made(client: Callable[[dict[str, Any]], Any], options: dict[str, Any]) -> A
 
 
 def _common(kafka: Kafka, on_error: OnError) -> dict[str, Any]:
+    log.addFilter(QUIET)  # once, however many clients are made: a filter that is there is not added again
     return {
         "bootstrap.servers": kafka.bootstrap,
         "client.id": "streamscore",
