@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score
 from streamscore.core.events.event_type import EventType
 from streamscore.core.scoring.scaler import Scaler
 from streamscore.errors import DataError, SettingsError
+from streamscore.files.as_of import OnProgress
 from trainer.data import dataset
 from trainer.data.dataset import DAY, LEAST_POSITIVES, Dataset
 from trainer.data.part import Part, evenly_spaced
@@ -67,7 +68,7 @@ class Trial(NamedTuple):
 
 
 def search(
-    data: Dataset, event_type: EventType, settings: TrainingSettings, effort: Effort, on_progress: dataset.OnProgress
+    data: Dataset, event_type: EventType, settings: TrainingSettings, effort: Effort, on_progress: OnProgress
 ) -> Trial:
     """The best trial of an effort; what the settings say themselves is not tried."""
     before = before_the_test(dataset.split(data, event_type, settings))

@@ -24,9 +24,10 @@ from streamscore.files.rows import row_entries, with_label
 # Rows that are refused are told one by one up to this many; all are counted.
 NAMED = 10
 LIMITS = Limits()
-TOLD_EVERY = 200_000
+# Rows between two lines of progress.
+PROGRESS_EVERY = 200_000
 
-Told = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 LabelsUntil = Callable[[pa.Table], Iterator[Columns]]
@@ -59,7 +60,7 @@ class _Reading:
     path: Path
     event_type: EventType
     order_by: str
-    told: Told
+    told: OnProgress
     now: datetime = END_OF_TIME
     limits: Limits = LIMITS
     read: int = 0
@@ -89,7 +90,7 @@ class _Reading:
             yield pa.table(columns)
 
     def _count(self, rows: int) -> None:
-        if (self.read + rows) // TOLD_EVERY > self.read // TOLD_EVERY:
+        if (self.read + rows) // PROGRESS_EVERY > self.read // PROGRESS_EVERY:
             self.told(f"{self.path.name}: {self.read + rows:,} rows read")
         self.read += rows
 
@@ -112,7 +113,7 @@ class Reader:
 
     event_type: EventType
     source: Source
-    told: Told
+    told: OnProgress
     now: datetime = END_OF_TIME
     limits: Limits = LIMITS
 

@@ -12,12 +12,9 @@ import pyarrow.parquet as pq
 
 from streamscore.core.events.event_type import EventType
 from streamscore.errors import DataError
-from streamscore.files.as_of import AsOf, Reader, Source, Told
+from streamscore.files.as_of import PROGRESS_EVERY, AsOf, OnProgress, Reader, Source
 from streamscore.files.output import ARROW_TYPES, whole_file
 from streamscore.files.read import value_types
-
-# Rows between two lines of progress.
-TOLD_EVERY = 200_000
 
 
 class Summary(NamedTuple):
@@ -29,7 +26,7 @@ class Summary(NamedTuple):
     labels: int
 
 
-def write_features(event_type: EventType, source: Source, out: Path, told: Told) -> Summary:
+def write_features(event_type: EventType, source: Source, out: Path, told: OnProgress) -> Summary:
     """Write `event_id` and a float64 column for each feature, null where it is missing, in event-time order.
 
     DataError as a `Reader` raises it, and when `out` cannot be written.
@@ -41,7 +38,7 @@ def write_features(event_type: EventType, source: Source, out: Path, told: Told)
         for chunk in reader.chunks():
             writer.write_table(_table(event_type, chunk, schema))
             count = written + len(chunk.events)
-            if count // TOLD_EVERY > written // TOLD_EVERY:
+            if count // PROGRESS_EVERY > written // PROGRESS_EVERY:
                 told(f"{out.name}: {count:,} of {reader.read - reader.refused:,} rows written")
             written = count
         reader.check_labels()

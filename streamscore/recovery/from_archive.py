@@ -16,12 +16,13 @@ from streamscore.archive.schemas import COORDINATES
 from streamscore.core.events.record import NEVER, Partition
 from streamscore.core.scoring.stream_history import Checkpoint, StreamHistory
 from streamscore.errors import StreamScoreError
+from streamscore.files.as_of import OnProgress
 from streamscore.recovery.from_snapshot import RecoverableStream
 
 log = logging.getLogger("streamscore.worker")
 
 
-def archived(stream: RecoverableStream, folder: str, latest: bool, told: Callable[[str], None]) -> StreamHistory:
+def archived(stream: RecoverableStream, folder: str, latest: bool, told: OnProgress) -> StreamHistory:
     """The history that an archive holds of a stream, else an empty one; `latest` is where a new group starts."""
     history = stream.empty
     try:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from streamscore.core.events.event_type import EventType
@@ -11,6 +11,7 @@ from streamscore.core.history.entity_history import Bounds
 from streamscore.core.privacy.pseudonym import Pseudonyms, wrong_key
 from streamscore.core.scoring.stream_history import StreamHistory
 from streamscore.errors import DataError
+from streamscore.files.as_of import OnProgress
 from streamscore.kafka.start_offsets import Kept
 from streamscore.recovery.snapshot_store import Identity, Manifest, SnapshotStore
 
@@ -19,7 +20,6 @@ FORMAT = 2
 
 log = logging.getLogger("streamscore.worker")
 
-Told = Callable[[str], None]
 # In place of the last erasure where the store does not say: then no snapshot is trusted, and none is made.
 UNKNOWN = "unknown"
 
@@ -77,7 +77,7 @@ def last_erasure(store: SnapshotStore) -> str | None:
         return UNKNOWN
 
 
-def restored(stream: RecoverableStream, store: SnapshotStore, latest: bool, told: Told) -> StreamHistory | None:
+def restored(stream: RecoverableStream, store: SnapshotStore, latest: bool, told: OnProgress) -> StreamHistory | None:
     """The history of the newest snapshot that fits, None without one; `latest` is where a new group starts."""
     try:
         for name in _each(store):
@@ -132,7 +132,7 @@ def _too_far(manifest: Manifest, stream: RecoverableStream, latest: bool) -> str
 
 
 def _adopted(
-    stream: RecoverableStream, store: SnapshotStore, name: str, manifest: Manifest, told: Told
+    stream: RecoverableStream, store: SnapshotStore, name: str, manifest: Manifest, told: OnProgress
 ) -> StreamHistory:
     history, rows, total = stream.empty, 0, sum(part.rows for part in manifest.parts)
     for part in manifest.parts:

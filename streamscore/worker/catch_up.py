@@ -12,6 +12,7 @@ from streamscore.core.events.record import Partition
 from streamscore.core.history.entity_history import Bounds
 from streamscore.core.scoring.pipeline import Prepared
 from streamscore.core.scoring.stream_history import StreamHistory
+from streamscore.files.as_of import OnProgress
 from streamscore.kafka.topics import topic_ids
 from streamscore.monitoring.metrics import Metrics
 from streamscore.monitoring.probe import Heartbeat
@@ -64,7 +65,7 @@ class CatchUp:
         self._progress: Progress | None = None
         self.waiting_for: str | None = None
 
-    def begin(self, streams: Mapping[str, Stream], topics: Topics, told: Callable[[str], None]) -> None:
+    def begin(self, streams: Mapping[str, Stream], topics: Topics, told: OnProgress) -> None:
         """Follow every topic of the event types that declare a history, from a snapshot on or the oldest record.
 
         `told` hears how far a snapshot is read.
@@ -78,7 +79,7 @@ class CatchUp:
                     self._source.read_from(stream.history.folded)
                     self.waiting_for = "history"
 
-    def _begun(self, event_type: EventType, topics: Sequence[str], told: Callable[[str], None]) -> StreamHistory:
+    def _begun(self, event_type: EventType, topics: Sequence[str], told: OnProgress) -> StreamHistory:
         """The history of the newest snapshot that fits, else that of the archive, else one that knows nothing yet."""
         limits = self._settings.history
         kafka = self._settings.kafka

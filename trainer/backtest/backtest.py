@@ -16,9 +16,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from streamscore.archive.importing import import_file
 from streamscore.core.events.event_type import EventType
 from streamscore.errors import DataError
+from streamscore.files.as_of import OnProgress
 from trainer.backtest.models import HANDBOOK, K_FOLD, Model, fold_data
 from trainer.data import dataset
-from trainer.data.dataset import OnProgress
 from trainer.evaluation import folds
 from trainer.evaluation.folds import Fold
 from trainer.settings import TrainingSettings

@@ -4,7 +4,7 @@ Nothing is deleted but exact repeats of an event: outliers are often the frauds,
 by the scaler instead. Rows lie on disk, so that an archive may be larger than memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from streamscore.archive.schemas import schemas
 from streamscore.core.events.event_type import EventType
 from streamscore.core.history.entity_history import EntityHistory
 from streamscore.errors import DataError
+from streamscore.files.as_of import OnProgress
 from trainer.data.ordered import ANSWER, Chunk, ReadCounts, ordered
 from trainer.data.row_store import RowWriter, StoredEvents
 from trainer.settings import TrainingSettings
@@ -32,8 +33,6 @@ SECOND = 1_000_000  # µs
 DAY = 86_400 * SECOND
 # Share of the whole time. Labels of credit take a year to mature, and most archives have fewer than ten years.
 LONGEST_GAP = 0.1
-
-OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
