@@ -31,7 +31,7 @@ class Worker:
     Without a `source` it reads from Kafka and publishes to Kafka, as the settings say; `sinks` get every batch too.
     With a source of one's own it needs no Kafka, and publishes to `sinks` only. Offsets are committed to the source
     after every sink has flushed. `store` replaces the model store of the settings: a store for each event type, by its
-    name. `clock` gives the time of scoring, in UTC.
+    name. `clock` gives the time of scoring, in UTC. ValueError for a source of one's own without a sink.
 
     Example:
         >>> from streamscore import Settings, Worker
@@ -47,6 +47,8 @@ class Worker:
         store: Mapping[str, ModelStore] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        if source is not None and not sinks:
+            raise ValueError("a worker on a source of its own needs a sink: its outputs would be lost, and committed")
         self._settings, self._ends, self._stores = settings, Ends(source, sinks), store
         self._asked = threading.Event()
         self._metrics = Metrics()

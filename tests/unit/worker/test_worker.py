@@ -110,6 +110,12 @@ def test_a_worker_that_is_stopped_before_it_runs_scores_nothing(tmp_path: Path) 
     assert not source.exhausted
 
 
+def test_outputs_must_go_somewhere(tmp_path: Path) -> None:
+    """A source of one's own without a sink is refused: its scores would be lost, and its offsets committed."""
+    with pytest.raises(ValueError, match="needs a sink"):
+        Worker(settings(tmp_path), source=MemorySource.of("payments", EVENTS[:20]))
+
+
 def test_a_fixed_clock_moves_when_told() -> None:
     """It stands at its time in UTC until it is moved, and refuses a time without a zone."""
     clock = FixedClock(NOW)
