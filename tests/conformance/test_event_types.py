@@ -12,11 +12,10 @@ from examples import handbook_history
 from streamscore.core.events.decode import Entry
 from streamscore.core.events.event_type import EventType
 from streamscore.core.history.entity_history import EntityHistory
-from streamscore.core.scoring.pipeline import process
 from streamscore.testing import check_event_type
 from streamscore.testing.laws import check_features, check_neighbours, check_round_trip
 from tests.support.generated import EVENT_TYPES, bodies, messages
-from tests.support.samples import NOW, StubScorer, bundle, decoded, entries_of
+from tests.support.samples import StubScorer, bundle, decoded, entries_of, process
 
 LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 EACH = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda event_type: event_type.name)
@@ -122,6 +121,6 @@ def test_any_bytes_become_an_event_or_a_dead_letter(event_type: EventType, data:
             assert entry.event is not None
             assert 0 <= entry.at == entry.event.occurred_at.astimezone(UTC).timestamp()
     scorer = StubScorer(lambda matrix: np.full(len(matrix), 0.9), {0: 1.0})
-    outcome = process(entries, bundle(event_type, scorer), EntityHistory(event_type).extended, NOW, lambda _: None)
+    outcome = process(entries, bundle(event_type, scorer), EntityHistory(event_type).extended)
     assert len(outcome.scores) + len(outcome.dead_letters) == len(values)
     assert all(msgspec.json.decode(message.value or b"") for message in outcome.scores + outcome.alerts)

@@ -12,6 +12,7 @@ from streamscore.core.events.decode import Entry, Limits, decode
 from streamscore.core.events.event_type import EventType
 from streamscore.core.events.record import Headers, Record
 from streamscore.core.scoring.bundle import Bundle, Calibration, Contributions, Manifest, Thresholds
+from streamscore.core.scoring.pipeline import History, Outcome, conclude, judge, no_history, prepare
 
 LIMITS = Limits()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,6 +86,12 @@ def decoded(event_type: EventType, value: bytes | None, limits: Limits = LIMITS,
 def entries_of(event_type: EventType, values: Sequence[bytes | None]) -> list[Entry]:
     """What becomes of messages that stand at offsets 0, 1, 2 … of one partition."""
     return decode(event_type, [record(value, offset) for offset, value in enumerate(values)], NOW, Limits())
+
+
+def process(entries: Sequence[Entry], bundle: Bundle, history: History = no_history) -> Outcome:
+    """A batch from its entries to its outputs, as the worker takes it."""
+    prepared = prepare(entries, bundle, history)
+    return conclude(prepared, bundle, judge(bundle, prepared.matrix), NOW)
 
 
 class StubScorer:

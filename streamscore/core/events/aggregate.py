@@ -29,9 +29,9 @@ class Aggregate:
     outside the window). `value` is the number that sum, mean, std, min and max are taken of, in fixed
     point of `decimals`, or the field whose different values `distinct` counts.
 
-    count and sum are 0 where the window is empty, mean, min and max NaN, std (of a sample) NaN below
-    two values, since_last (seconds since the window's last other event) NaN without one. risk is the
-    share of the window's events that were known to be positive at t; the event's own answer never counts.
+    Of an empty window, count and sum are 0; mean, min and max are NaN. std is that of a sample, and NaN below two
+    values. since_last is the seconds since the window's last other event, and NaN without one. risk is the share of
+    the window's events that were known to be positive at t. The label of the event itself never counts.
     """
 
     name: str

@@ -1,6 +1,9 @@
-"""The road of a batch: entries in, scores, alerts and dead letters out.
+"""The way of a batch: entries in, scores, alerts and dead letters out.
 
-    decode (catalogue) → release in event time (order) → process → publish and commit (shell)
+    decode → release in event time (order) → prepare → judge → conclude → publish and commit (the worker)
+
+`prepare` makes the feature matrix, `judge` is the model's part, `conclude` encodes what is published. The public
+`Model` takes the same way as far as the scores.
 
 Nothing about one event raises here: a bad event already is a dead letter, and the good ones
 beside it are scored as if it were not there.
@@ -37,7 +40,6 @@ from streamscore.core.scoring.decision import (
 
 # What an event looks like against the past of its entities: columns in, more columns out.
 History = Callable[[EventType, Columns], Columns]
-Lap = Callable[[str], None]
 FeaturesOf = Literal["off", "alerts", "all"]
 
 DEAD_LETTER = "streamscore.dead_letter."
@@ -93,17 +95,6 @@ class Judged(NamedTuple):
     risks: np.ndarray
     band: np.ndarray
     why: dict[int, tuple[Reason, ...]]
-
-
-def process(entries: Sequence[Entry], bundle: Bundle, history: History, now: datetime, lap: Lap) -> Outcome:
-    """Score a batch of one event type. `lap` is told when each stage is done."""
-    prepared = prepare(entries, bundle, history)
-    lap("features")
-    judged = judge(bundle, prepared.matrix)
-    lap("model")
-    outcome = conclude(prepared, bundle, judged, now)
-    lap("encode")
-    return outcome
 
 
 def prepare(entries: Sequence[Entry], bundle: Bundle, history: History) -> Prepared:

@@ -20,11 +20,11 @@ from streamscore.core.events.record import Record
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bundle import Bundle, Calibration, Contributions, Manifest, Thresholds
 from streamscore.core.scoring.decision import Reason, Score
-from streamscore.core.scoring.pipeline import no_history, process
 from streamscore.errors import DataError
 from streamscore.files.read import wire_lines
 from streamscore.files.score import Summary, score_file
 from streamscore.simulator import streams as simulator
+from tests.support.samples import process
 
 START = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,7 +85,7 @@ def test_rows_equal_the_published_scores(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     records = [Record("out", 0, row, -1, None, line, None) for row, line in enumerate(events)]
     entries = decode(TRANSACTION, records, NOW, Limits())
-    outcome = process(entries, bundle(), no_history, NOW, lambda _: None)
+    outcome = process(entries, bundle())
     summary = score_file(bundle(), [events[:100], events[100:]], out, Limits(), NOW)
     assert summary == Summary(300, 300, 0, len(outcome.alerts))
     assert 0 < summary.alerts < 300

@@ -9,10 +9,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamscore.core.events.transaction import TRANSACTION
-from streamscore.core.scoring.pipeline import Outcome, no_history, process
+from streamscore.core.scoring.pipeline import Outcome
 from streamscore.monitoring.histogram import BatchHistogram
 from streamscore.monitoring.metrics import AGE_BUCKETS, Metrics
-from tests.support.samples import NOW, StubScorer, bundle, by_amount, entries_of, payment
+from tests.support.samples import StubScorer, bundle, by_amount, entries_of, payment, process
 
 NAMES = {
     "streamscore_shadow_events": "counter",
@@ -140,9 +140,7 @@ def outcome() -> Outcome:
     """Two approved, one reviewed, one declined; three bad records; unknown and ignored fields."""
     values: list[bytes | None] = [payment(amount=amount) for amount in (10, 20, 600)]
     values += [payment(amount=999, currency="JPY", extra=1), b"{", b"{", None]
-    return process(
-        entries_of(TRANSACTION, values), bundle(TRANSACTION, StubScorer(by_amount)), no_history, NOW, lambda _: None
-    )
+    return process(entries_of(TRANSACTION, values), bundle(TRANSACTION, StubScorer(by_amount)))
 
 
 def test_a_batch_is_counted() -> None:

@@ -9,11 +9,10 @@ from prometheus_client import CollectorRegistry
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.bins import Binned, Bins, binned, bins_of, counts
 from streamscore.core.scoring.bundle import RISK, Bundle
-from streamscore.core.scoring.pipeline import no_history, process
 from streamscore.core.scoring.profile import Profile, edges, histogram, psi
 from streamscore.monitoring.binned_values import BinnedValues
 from streamscore.monitoring.metrics import Metrics
-from tests.support.samples import NOW, StubScorer, bundle, by_amount, entries_of, payment
+from tests.support.samples import StubScorer, bundle, by_amount, entries_of, payment, process
 
 VALUES = st.lists(st.sampled_from([0.0, 0.1, 1.0, 7.0, np.nan]) | st.floats(-5, 5, width=32), min_size=1, max_size=40)
 
@@ -87,7 +86,7 @@ def model() -> Bundle:
 def test_a_worker_counts_what_it_scored() -> None:
     """Of a batch with a bad record, the features and risks of its events are counted, not what is made of the time."""
     metrics, values = Metrics(), [payment(amount=10), b"{", payment(amount=600), payment(amount=30)]
-    outcome = process(entries_of(TRANSACTION, values), model(), no_history, NOW, lambda _: None)
+    outcome = process(entries_of(TRANSACTION, values), model())
     metrics.batch("t", TRANSACTION.decisions, outcome)
     found = [sample(metrics.registry, "values_total", "stub-1", b, "amount") for b in ("0", "1", "missing")]
     assert found == [1, 2, 0]
@@ -98,4 +97,4 @@ def test_a_worker_counts_what_it_scored() -> None:
 def test_a_model_without_profiles_counts_nothing() -> None:
     """It is scored with as before."""
     stub = bundle(TRANSACTION, StubScorer(by_amount))
-    assert process(entries_of(TRANSACTION, [payment()]), stub, no_history, NOW, lambda _: None).binned is None
+    assert process(entries_of(TRANSACTION, [payment()]), stub).binned is None

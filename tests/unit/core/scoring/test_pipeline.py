@@ -13,15 +13,26 @@ from streamscore.core.events.field import Columns
 from streamscore.core.events.record import Headers, Record
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.core.scoring.decision import Message
-from streamscore.core.scoring.pipeline import Outcome, dead_letter_message, next_offsets, no_history, process
-from tests.support.samples import NOW, StubScorer, application, bundle, by_amount, entries_of, payment, record, said
+from streamscore.core.scoring.pipeline import Outcome, dead_letter_message, next_offsets
+from tests.support.samples import (
+    NOW,
+    StubScorer,
+    application,
+    bundle,
+    by_amount,
+    entries_of,
+    payment,
+    process,
+    record,
+    said,
+)
 
 NIGHT = TRANSACTION.features.names.index("night")
 
 
 def processed(entries: list[Entry], scorer: StubScorer | None = None, event_type: EventType = TRANSACTION) -> Outcome:
     model = bundle(event_type, scorer or StubScorer(by_amount, {NIGHT: 1.5}))
-    return process(entries, model, no_history, NOW, lambda _: None)
+    return process(entries, model)
 
 
 def of(values: Sequence[bytes | None]) -> Outcome:
@@ -184,12 +195,5 @@ def test_history_comes_before_features() -> None:
         return {**columns, "amount": columns["amount"] * 2}
 
     model = bundle(TRANSACTION, StubScorer(by_amount))
-    outcome = process(entries_of(TRANSACTION, [payment(amount=100)]), model, doubled, NOW, lambda _: None)
+    outcome = process(entries_of(TRANSACTION, [payment(amount=100)]), model, doubled)
     assert outcome.risks.tolist() == pytest.approx([0.2])
-
-
-def test_laps_are_told_in_order() -> None:
-    """Each stage is reported when it is done."""
-    laps: list[str] = []
-    process(entries_of(TRANSACTION, GOOD), bundle(TRANSACTION, StubScorer(by_amount)), no_history, NOW, laps.append)
-    assert laps == ["features", "model", "encode"]
