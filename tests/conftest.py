@@ -12,6 +12,7 @@ from tests.support.apache_kafka.cluster import Cluster
 from tests.support.apache_kafka.container import docker_answers, kafka_container
 from tests.support.apache_kafka.endpoint import Endpoint
 from tests.support.apache_kafka.jars import KafkaUnavailable
+from tests.support.apache_kafka.quick import quick_options
 from tests.support.prometheus import PrometheusUnavailable, program
 
 # How the reason of a skipped test begins, and what a green run without it has not shown.
@@ -82,7 +83,7 @@ def prometheus_program() -> Callable[[str], Path]:
 
 def _cluster() -> Cluster:
     try:
-        return Cluster()
+        return Cluster(options=quick_options())
     except KafkaUnavailable as error:
         reason = str(error)
     if os.environ.get("STREAMSCORE_REQUIRE_KAFKA") == "1":

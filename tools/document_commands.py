@@ -26,7 +26,7 @@ streamscore archive vacuum --hours 168
 streamscore archive retain --days 730
 streamscore archive erase --entity customer_id=c012497
 streamscore drift --archive archive --event-type transaction --since 2026-03-01T00:00:00Z
-streamscore simulate --archive simulated --event-type transaction --rows 20000 --days 60
+streamscore simulate --archive simulated --event-type transaction --rows 40000 --days 120
 streamscore replay events.csv --event-type transaction --rate 100
 streamscore score events.csv scored.csv --event-type transaction
 streamscore features events.csv features.parquet --event-type transaction

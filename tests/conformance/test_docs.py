@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +12,7 @@ import pytest
 
 from streamscore.core.events.decode import Reason
 from streamscore.errors import StreamScoreError
+from tests.support import forked
 from tests.support.paths import ROOT
 from tests.support.running import environment
 from tools.document_commands import EXAMPLES, PROGRAMS, commands
@@ -148,9 +148,14 @@ def _parse(line: str) -> click.Context:
 
 def _run(lines: str, folder: Path) -> None:
     """Run the lines of a shell block with this environment's commands."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    command = ["sh", "-e", "-c", lines]
+    forked.write_commands(commands := folder / "commands")
+    path = f"{commands}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=folder, env=environment() | {"PATH": path}, capture_output=True, text=True, check=False
+        ["sh", "-e", "-c", lines],
+        cwd=folder,
+        env=environment() | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,9 +18,9 @@ from streamscore.core.events.transaction import TRANSACTION
 from streamscore.models.store import ModelStore
 from streamscore.simulator import streams as simulator
 from tests.integration.conftest import published
+from tests.support import forked
 from tests.support.apache_kafka.cluster import free_ports
 from tests.support.apache_kafka.endpoint import Endpoint
-from tests.support.paths import ROOT
 from tests.support.running import START, Books, environment, road, until, worker
 from tests.support.trained import microseconds, write_table
 from trainer.cli.main import cli as trainer_cli
@@ -33,10 +32,7 @@ Done = subprocess.CompletedProcess[str]
 
 def run(*arguments: object, code: int = 0, program: str = "streamscore", env: Mapping[str, str] = {}) -> Done:
     """Run a command, which must end with the code, within a folder that has the examples."""
-    command = [sys.executable, "-m", program, *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment() | dict(env), capture_output=True, text=True, timeout=120, check=False
-    )
+    done = forked.run(program, arguments, environment() | dict(env))
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

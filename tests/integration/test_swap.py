@@ -1,8 +1,6 @@
 """Champions change while events flow: promoted, refused, rolled back."""
 
 import json
-import subprocess
-import sys
 import threading
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from streamscore.models.bundle_files import NETWORK
 from streamscore.models.store import ModelStore
 from tests.integration.conftest import published
+from tests.support import forked
 from tests.support.apache_kafka.endpoint import Endpoint
 from tests.support.running import Books, Worker, endless, environment, produce, road, until, worker
 from tests.support.trained import trained_store
@@ -47,11 +46,8 @@ def another(store: ModelStore, version: str, name: str) -> None:
 
 
 def models_command(store: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "streamscore", "models", *arguments]
-    flags = ["--store", str(store), "--event-type", "transaction"]
-    done = subprocess.run(
-        [*command, *flags], env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    command = ["models", *arguments, "--store", str(store), "--event-type", "transaction"]
+    done = forked.run("streamscore", command, environment())
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -19,13 +19,16 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from streamscore.core.events.record import Headers
 from streamscore.core.events.transaction import TRANSACTION
 from streamscore.simulator import streams as simulator
+from tests.support import forked, session
 from tests.support.apache_kafka.cluster import free_ports
 from tests.support.apache_kafka.endpoint import Endpoint
+from tests.support.forked import Forked
 
 START = 1_767_225_600_000_000  # 2026-01-01 in microseconds: simulated events need some time to begin
 READY_SECONDS = 90.0
 END_SECONDS = 60.0
 NONE: Headers = []
+STREAMSCORE = ("-m", "streamscore")
 
 
 class Road(NamedTuple):
@@ -47,14 +50,17 @@ def road(kafka: Endpoint, store: Path, partitions: int, event_type: str = "trans
 
 
 class Worker:
-    """A worker process. `settings` are dotted keys; `program` is what Python is told to run."""
+    """A worker process. `settings` are dotted keys; `program` is what Python is told to run.
+
+    In a test, the command as it is begins with its libraries imported (tests/support/forked.py).
+    """
 
     def __init__(
         self,
         road: Road,
         log: Path,
         settings: Mapping[str, object] = {},
-        program: Sequence[str] = ("-m", "streamscore"),
+        program: Sequence[str] = STREAMSCORE,
         command: Sequence[str] = ("worker",),
     ) -> None:
         self.port = free_ports(1)[0]
@@ -72,9 +78,14 @@ class Worker:
         }
         flags = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
         self._log = log
-        with log.open("a") as out:
-            arguments = [sys.executable, *program, *command, *flags]
-            self.process = subprocess.Popen(arguments, stdout=out, stderr=out, env=environment())
+        self.process: subprocess.Popen[bytes] | Forked
+        with log.open("a") as out, Path(os.devnull).open() as none:
+            if session.is_shared() and program == STREAMSCORE:
+                streams = (none.fileno(), out.fileno(), out.fileno())
+                self.process = forked.start("streamscore", [*command, *flags], environment(), streams)
+            else:
+                arguments = [sys.executable, *program, *command, *flags]
+                self.process = subprocess.Popen(arguments, stdout=out, stderr=out, env=environment())
 
     def ready(self) -> bool:
         return self.get("/readyz")[0] == 200
@@ -256,6 +267,9 @@ class Books:
 def run_command(module: str, *arguments: object) -> None:
     """A command of ours, as a user runs it."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if session.is_shared():
+        done = forked.run(module, arguments, environment())
+    else:
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     print("  " + "\n  ".join((done.stdout + done.stderr).strip().splitlines()[-4:]), flush=True)
     assert done.returncode == 0, done.stderr[-3000:]

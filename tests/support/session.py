@@ -10,6 +10,11 @@ def share(folder: Path) -> None:
     _folder.append(folder)
 
 
+def is_shared() -> bool:
+    """Whether this process runs tests; programs of `make bench` and `make evidence` use the same support."""
+    return bool(_folder)
+
+
 def folder_of_all_processes(name: str) -> Path | None:
     """A folder of that name which all processes of the test run share; None outside pytest."""
     if not _folder:

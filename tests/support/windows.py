@@ -4,8 +4,6 @@ The public data sets are not part of the project: DATA names the folder that hol
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from streamscore.core.history.entity_history import EntityHistory
 from streamscore.recovery.snapshot_store import SnapshotStore
 from tests.bench.rows import Row
 from tests.support.copied import copies
+from tests.support.running import run_command
 
 MINUTE = 60_000_000  # µs
 WEEK = 7 * 24 * 60 * MINUTE
@@ -121,8 +120,7 @@ def differences(found: Numbers, published: pa.Table) -> dict[str, float]:
 
 def from_the_command(path: Path, out: Path, published: pa.Table) -> Numbers:
     """What `streamscore features` writes of the published transactions."""
-    command = ["streamscore", "features", path, out, "--event-type", "examples.handbook:TRANSACTION"]
-    subprocess.run([sys.executable, "-m", *map(str, command)], check=True, capture_output=True)
+    run_command("streamscore", "features", path, out, "--event-type", "examples.handbook:TRANSACTION")
     table = pq.read_table(out, columns=["event_id", *NAMES])
     order = np.argsort(table["event_id"].to_numpy())
     rows = order[np.searchsorted(table["event_id"].to_numpy(), published["transaction_id"].to_numpy(), sorter=order)]

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,21 +21,22 @@ from tests.support.apache_kafka.jars import fetch_jars
 CLUSTER_ID = "streamscore-test-kafka"  # Kafka wants the 22 characters of a UUID in base64.
 # Measured on two cores: one node takes 3 s and three take 9 s, twice that on a busy machine.
 START_SECONDS = 120
+RECORD_CLASSES = "-XX:ArchiveClassesAtExit="
 
 
 class Cluster(Endpoint):
     """One Apache Kafka node, or three with three copies of everything, that a test may stop and start.
 
-    `settings` are broker settings that replace or join those of `shared_settings`.
+    `settings` are broker settings that replace or join those of `shared_settings`; `options` are Java's.
     """
 
-    def __init__(self, nodes: int = 1, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, nodes: int = 1, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
         ports = free_ports(2 * nodes)
         self._addresses = {node: f"127.0.0.1:{ports[node - 1]}" for node in range(1, nodes + 1)}
         self._voters = {node: f"127.0.0.1:{ports[nodes + node - 1]}" for node in self._addresses}
         self._settings = shared_settings(nodes) | dict(settings or {})
         # Three nodes share a machine; a lone one carries the load tests.
-        self._heap = "-Xmx1g" if nodes == 1 else "-Xmx512m"
+        self._options = ("-Xmx1g" if nodes == 1 else "-Xmx512m", *options)
         self._jars = fetch_jars()
         self._directory = Path(tempfile.mkdtemp(prefix="streamscore-kafka-"))
         # Java joins this shell's process group. When the test process ends, even by kill -9, the pipe closes and the
@@ -47,7 +48,7 @@ class Cluster(Endpoint):
         try:
             self._format()
             for node in self._addresses:
-                self._running[node] = self._java(node, self._heap, "kafka.Kafka", str(self._properties(node)))
+                self._running[node] = self._java(node, *self._options, "kafka.Kafka", str(self._properties(node)))
             self._await_ready()
         except BaseException:
             self.close()
@@ -63,7 +64,7 @@ class Cluster(Endpoint):
 
     def start_broker(self, node: int = 1) -> None:
         """Start a stopped node on its old ports and data; return when the running nodes are in step again."""
-        self._running[node] = self._java(node, self._heap, "kafka.Kafka", str(self._properties(node)))
+        self._running[node] = self._java(node, *self._options, "kafka.Kafka", str(self._properties(node)))
         self._await_ready()
 
     def stop_broker(self, node: int = 1, *, hard: bool = False) -> None:
@@ -98,7 +99,8 @@ class Cluster(Endpoint):
             lines = [f"{key}={value}\n" for key, value in (self._settings | own).items()]
             self._properties(node).write_text("".join(lines))
         tool = ("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c")
-        jobs = {n: self._java(n, "-XX:TieredStopAtLevel=1", *tool, str(self._properties(n))) for n in self._addresses}
+        options = [option for option in self._options if not option.startswith(RECORD_CLASSES)]
+        jobs = {n: self._java(n, *options, *tool, str(self._properties(n))) for n in self._addresses}
         for node, job in jobs.items():
             if job.wait(START_SECONDS):
                 raise KafkaFailed(f"node {node} could not format its storage:\n{self.log(node)}")

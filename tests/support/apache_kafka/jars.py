@@ -25,7 +25,7 @@ def kafka_version() -> str:
 
 def fetch_jars() -> Path:
     """The folder of Kafka's jars, fetched with Maven when they are not there yet."""
-    if _java_release() < 17:
+    if java_release() < 17:
         raise KafkaUnavailable("Kafka needs Java 17 or newer, and there is none on the PATH")
     folder = CACHE / kafka_version()
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def _fetch(folder: Path) -> None:
         (Path(unfinished) / "jars").rename(folder)
 
 
-def _java_release() -> int:
+def java_release() -> int:
     """The release of the Java on the PATH, 0 where there is none."""
     if not shutil.which("java"):
         return 0

@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.support import forked
 from tests.support.paths import ROOT
 
 NOTEBOOK = ROOT / "examples" / "explore.ipynb"
@@ -24,8 +24,8 @@ def test_it_is_stored_without_outputs() -> None:
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It simulates an archive, trains a model, and its last cell has the share of each feature in one decision."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    # The commands of this environment, also where nobody has activated it.
-    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    forked.write_commands(commands := tmp_path / "commands")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(commands), os.environ["PATH"]]))
     book = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has types for some functions only
     NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     (shown,) = book.cells[-1].outputs
