@@ -23,7 +23,9 @@ from streamscore.registry import BUILT_IN
 from streamscore.simulator import streams as simulator
 from streamscore.simulator.streams import Simulated
 from tests.support.session import folder_of_all_processes
+from trainer import run
 from trainer.promotion.placement import place
+from trainer.report import plots
 from trainer.run import Job, Progress, Source, train_once
 from trainer.settings import TrainingSettings
 
@@ -96,7 +98,8 @@ def _trained() -> tuple[Path, dict[str, str]]:
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not versions.exists():
-            with one_shape():
+            with one_shape(), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(run, "plots", plots)  # also for a test whose own trainings do without
                 trained = {name: _train(root / "archive" / name, BUILT_IN[name], root / "models") for name in ROWS}
             versions.write_text(json.dumps(trained))
     return root / "models", json.loads(versions.read_text())

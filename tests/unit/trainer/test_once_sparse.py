@@ -21,7 +21,6 @@ from tests.support.trained import QUICK, SILENT, TRAINED_AT
 from trainer.run import Job, Source, train_once
 
 ROWS = 1500
-pytestmark = pytest.mark.usefixtures("quick_warming")
 
 
 class Claim(Struct, frozen=True, gc=False):

@@ -58,7 +58,6 @@ def test_another_seed_gives_other_weights(parts: tuple[Any, ...]) -> None:
     assert not np.array_equal(one[0], other[0])
 
 
-@pytest.mark.usefixtures("quick_warming")
 def test_same_archive_same_model(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs learn the same weights to the last bit and judge them the same; the scaler sees one part only."""
     seen: list[int] = []

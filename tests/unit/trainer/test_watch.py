@@ -1,7 +1,6 @@
 """Retraining unattended, in simulated time: when it is due, what becomes of its models, and of runs that fail."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from streamscore.errors import BundleError, DataError, SettingsError, StoreUnrea
 from streamscore.models.bundle_files import GOLDEN, NETWORK, SCALER
 from streamscore.models.store import ModelStore
 from tests.support.samples import StubScorer, bundle, by_amount
-from tests.support.trained import QUICK, one_shape, simulated, write_archive
+from tests.support.trained import QUICK, simulated, write_archive
 from trainer.cli.main import cli
 from trainer.metrics import TrainerMetrics
 from trainer.promotion.placement import place
@@ -26,12 +25,6 @@ WEEK = timedelta(days=7)
 TEMPLATE = bundle(APPLICATION, StubScorer(by_amount)).manifest
 # Models fitted in a second are no good ones.
 LENIENT = GateSettings(lift=1, calibration=0.9, most_alert_change=1e6, positives=2, margin=0.9, promise=0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_warming() -> Iterator[None]:
-    with one_shape():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A training as of a time is repeatable; the long form is `make evidence ONLY=as-of`."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,15 +11,8 @@ from streamscore.archive.read import Archive, Rows
 from streamscore.archive.rows import event_rows
 from streamscore.core.events.decode import Limits
 from tests.evidence import asof, online
-from tests.support.trained import one_shape
 from tests.support.windowed import WINDOWED
 from trainer.data.ordered import ReadCounts, ordered
-
-
-@pytest.fixture(autouse=True)
-def quick_warming() -> Iterator[None]:
-    with one_shape():
-        yield
 
 
 def test_what_came_later_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

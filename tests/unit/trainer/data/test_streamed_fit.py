@@ -155,7 +155,6 @@ class Watched(np.ndarray):
         return np.asarray(found)
 
 
-@pytest.mark.usefixtures("quick_warming")
 def test_a_training_never_holds_all_rows(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the archive to the report, and beside a champion, only so many rows are taken at a time as are set."""
     read, most = RowWriter.read, 300

@@ -70,7 +70,6 @@ def test_unlabelled_events_are_history_too(tmp_path: Path) -> None:
     assert risk[count > 30].min() > 0.2
 
 
-@pytest.mark.usefixtures("quick_warming")
 def test_a_model_is_trained_and_loads(tmp_path: Path, archive: Path) -> None:
     """A training run ends with a bundle that keeps its golden rows, history columns among its features."""
     store = ModelStore(str(tmp_path / "models"), TRANSACTION.name)

@@ -175,7 +175,6 @@ def test_what_the_rows_do_not_allow_is_refused() -> None:
         by(risks, labels, by="cost", cost_missed=1.0, cost_review=0.9999, cost_declined=1e9)
 
 
-@pytest.mark.usefixtures("quick_warming")
 def test_the_bundle_says_how_they_were_chosen(tmp_path: Path) -> None:
     """A run by false positives: thresholds, sentence and share are in its manifest, and its gate expects that share."""
     archive = write_archive(tmp_path / "archive", simulated("application", 2000))

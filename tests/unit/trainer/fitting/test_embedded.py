@@ -13,7 +13,6 @@ from tests.support.learnable import NUMBERS, Lesson, features, parts, precision
 from trainer.fitting.presets import as_file
 from trainer.fitting.user_network import read_back
 
-pytestmark = pytest.mark.usefixtures("quick_warming")
 EACH = pytest.mark.parametrize("preset", ["periodic", "piecewise"])
 
 

@@ -62,7 +62,6 @@ def test_the_best_epoch_is_that_of_the_mean() -> None:
     assert precision(network, validation) == pytest.approx(max(told))
 
 
-@pytest.mark.usefixtures("quick_warming")
 def test_a_bundle_of_members(tmp_path: Path) -> None:
     """Members are in a bundle as one network with one logit, which loads and keeps its golden rows' promise."""
     archive = write_archive(tmp_path / "archive", simulated("application", 2000))

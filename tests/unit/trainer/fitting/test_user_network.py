@@ -23,7 +23,6 @@ from trainer.settings import TrainingSettings
 EXAMPLE = "examples.own_network:wide_and_deep"
 SCALER = scaler_of()
 WIDTH = len(SCALER.baseline)
-pytestmark = pytest.mark.usefixtures("quick_warming")
 
 
 def test_the_example_learns_and_is_served() -> None:

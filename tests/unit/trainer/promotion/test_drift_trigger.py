@@ -1,7 +1,6 @@
 """Retraining on drift: what could be learnt since is compared with the newest bundle, and the reason is told."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from streamscore.core.events.transaction import TRANSACTION
 from streamscore.errors import DataError
 from streamscore.models.store import ModelStore
 from streamscore.simulator.streams import Simulated, transactions
-from tests.support.trained import QUICK, ROWS, START, one_shape, simulated, trained_store, write_archive
+from tests.support.trained import QUICK, ROWS, START, simulated, trained_store, write_archive
 from trainer.metrics import TrainerMetrics
 from trainer.promotion.drift_trigger import drifted
 from trainer.watch import Watch, watch
@@ -21,12 +20,6 @@ DAY = 86_400_000_000  # µs
 # After the day on which the session's model was trained; all events that follow are answered by then.
 NOW = datetime.fromtimestamp(START / 1e6, UTC) + timedelta(days=160)
 YEARS, HOURS = timedelta(days=3650), timedelta(hours=6)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_warming() -> Iterator[None]:
-    with one_shape():
-        yield
 
 
 def later(factor: float) -> Simulated:
